@@ -1,6 +1,8 @@
 """Checks of the deployment without a container engine: the compose file matches the code."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +156,22 @@ def test_image_installs_from_the_lock_file_as_non_root() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert "--no-deps --require-hashes --no-build-isolation -r requirements.txt" in dockerfile
     assert re.search(r"^USER 10001$", dockerfile, re.MULTILINE)
+
+
+def test_guide_makes_valid_services_of_systemd(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "guides" / "operator.md").read_text()
+    [script] = re.findall(r"^unit\(\) \{.*?^(?=systemctl)", guide, re.MULTILINE | re.DOTALL)
+    (program := tmp_path / ".venv" / "bin" / "darkroom").parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    subprocess.run(["sh", "-ec", script.replace("/etc/systemd/system", str(tmp_path))], cwd=tmp_path, check=True)
+
+    units = sorted(tmp_path.glob("darkroom-*.service"))
+    assert [unit.stem for unit in units] == ["darkroom-ingest", "darkroom-proxy", "darkroom-worker"]
+    for unit in units:
+        [started] = re.findall(r"^ExecStart=(\S+) (\w+) (.*)$", unit.read_text(), re.MULTILINE)
+        known = {flag for each in typer.main.get_command(app).commands[started[1]].params for flag in each.opts}
+        assert started[0] == str(program)
+        assert {option for option in started[2].split() if option.startswith("--")} <= known
+    if analyze := shutil.which("systemd-analyze"):
+        judged = subprocess.run([analyze, "verify", *units], capture_output=True, text=True, check=False)
+        assert [line for line in judged.stderr.splitlines() if "darkroom-" in line] == []  # others are this machine's
