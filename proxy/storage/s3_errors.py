@@ -36,6 +36,10 @@ _ANSWERS = {
 _NO_KEYS = "No credentials for the object store were found. Set the access key and its secret, or assign a role."
 NOT_S3 = "The endpoint is not an S3 service. Correct S3_ENDPOINT_URL."
 _UNREACHABLE = "The object store cannot be reached. Check that it runs, and the endpoint's host and port."
+_PROXY = (
+    "The proxy of HTTP_PROXY or HTTPS_PROXY, on the way to the object store, cannot be reached. Correct it, or name "
+    "the endpoint's host in NO_PROXY."
+)
 _CUT = "The object store closed the connection in the middle of an object. Try again."
 
 _CERTIFICATE = (
@@ -51,6 +55,7 @@ _OUTAGES: Mapping[type[Exception], tuple[str, str]] = {
     boto.IncompleteReadError: (_CUT, "cut"),
     boto.ResponseStreamingError: (_CUT, "cut"),
     boto.SSLError: (_CERTIFICATE, "certificate"),
+    boto.ProxyConnectionError: (_PROXY, "unreachable"),
     boto.ConnectionError: (_UNREACHABLE, "unreachable"),
     boto.ConnectionClosedError: (_UNREACHABLE, "unreachable"),
 }

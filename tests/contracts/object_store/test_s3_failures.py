@@ -31,6 +31,17 @@ class TestS3Fails:
 
         assert all("cannot be reached" in message for message in messages)
 
+    async def test_proxy_of_the_environment_that_cannot_be_reached_is_named(
+        self, tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, f"http://name:hunter2@127.0.0.1:{unused_tcp_port}")
+        store = S3Store(BUCKET, session=Session("id", "s", region_name="r"), endpoint_url="http://store.internal:9000")
+
+        messages = await assert_unavailable(store, tmp_path / "target")
+
+        assert all("NO_PROXY" in message and "hunter2" not in message for message in messages)
+
     async def test_dropped_connection_raises(self, tmp_path: Path) -> None:
         async with s3_that(lambda _: b"") as store:
             messages = await assert_unavailable(store, tmp_path / "target")
