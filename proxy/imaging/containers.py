@@ -5,6 +5,7 @@ keep them busy. At the end of a truncated file or at invalid data they stop with
 used is for the decoder to say.
 """
 
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
@@ -187,5 +188,7 @@ def is_sound(file: BinaryIO, chunk: Part) -> bool:
 
 
 def _read(file: BinaryIO, position: int, length: int) -> bytes:
+    if position > sys.maxsize:  # as a file may state; not every reader can seek there
+        return b""
     file.seek(position)
     return file.read(length)

@@ -15,7 +15,7 @@ from proxy.imaging.containers import Part, TooManyParts, boxes, read_body
 MAX_META = 4 << 20
 """Bytes of the description. A phone's image of 48 tiles takes 5,000; one of 12,000 tiles takes a megabyte."""
 
-_MAX_TOP, _MAX_BOXES = 1000, 70_000  # boxes of the file, and of one list in the description
+_MAX_TOP, _MAX_BOXES = 1000, 20_000  # boxes of the file, and entries of one list in the description
 _ALPHA = (b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha", b"urn:mpeg:hevc:2015:auxid:1\0")
 _AUXILIARY = b"auxC"
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")  # uuid of a C2PA manifest store
@@ -44,10 +44,13 @@ class HeifImage:
 def read_heif(file: BinaryIO) -> HeifImage:
     """Describes the first image of `file`. What is broken or missing stays at its default. Raises OSError."""
     found = HeifImage()
+    is_described = False
     with suppress(TooManyParts, struct.error, LookupError):
         for box in boxes(file, _MAX_TOP):
-            if box.kind == b"meta" and box.length <= MAX_META:
-                _read_meta(read_body(file, box, MAX_META), box.start, found)
+            if box.kind == b"meta" and not is_described:  # a file has one; a thousand would take minutes
+                is_described = True
+                if box.length <= MAX_META:
+                    _read_meta(read_body(file, box, MAX_META), box.start, found)
             elif box.kind == b"uuid" and read_body(file, box, 16) == _C2PA:
                 found.has_provenance = True
             elif box.kind == b"moov":  # a sequence, whose images may have alpha in a track of its own
@@ -95,7 +98,7 @@ def _associated(body: bytes, item: int) -> list[int]:
     version, wide = body[0], body[3] & 1
     id_bytes, each = 2 if version < 1 else 4, 1 + wide
     at = 8
-    for _ in range(int.from_bytes(body[4:8])):
+    for _ in range(min(int.from_bytes(body[4:8]), _MAX_BOXES)):
         current, count = int.from_bytes(body[at : at + id_bytes]), body[at + id_bytes]
         at += id_bytes + 1
         if current == item:
@@ -131,7 +134,10 @@ def _metadata_items(data: BinaryIO, listed: Part) -> Iterator[tuple[int, bytes]]
 
 
 def _places(body: bytes, wanted: set[int], within: int | None) -> Iterator[tuple[int, tuple[int, int]]]:
-    """Yields id, start and length in the file of each wanted item. `within`: where the box of small items begins."""
+    """Yields id, start and length in the file of each wanted item, or of its first piece.
+
+    `within`: where the box of small items begins.
+    """
     version = body[0]
     offset_bytes, length_bytes, base_bytes, index_bytes = body[4] >> 4, body[4] & 15, body[5] >> 4, body[5] & 15
     if version == 0:
@@ -145,14 +151,17 @@ def _places(body: bytes, wanted: set[int], within: int | None) -> Iterator[tuple
             raise IndexError
         return int.from_bytes(body[at - size : at])
 
-    for _ in range(number(id_bytes)):
+    for _ in range(min(number(id_bytes), _MAX_BOXES)):
         item = number(id_bytes)
         method = number(2) & 15 if version else 0
         number(2)
         base, extents = number(base_bytes), number(2)
-        for extent in range(extents):
-            number(index_bytes)
-            offset, length = number(offset_bytes), number(length_bytes)
-            origin = {0: 0, 1: within}.get(method)
-            if item in wanted and extent == 0 and origin is not None:
-                yield item, (origin + base + offset, length)
+        if not extents:
+            continue
+        number(index_bytes)
+        offset, length = number(offset_bytes), number(length_bytes)
+        # Skipped at once: in a hostile file, 65,535 extents take no bytes.
+        at += (extents - 1) * (index_bytes + offset_bytes + length_bytes)
+        origin = {0: 0, 1: within}.get(method)
+        if item in wanted and origin is not None:
+            yield item, (origin + base + offset, length)
