@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from time import perf_counter
 
 from PIL import Image
@@ -127,7 +128,7 @@ def animate(
     if not is_played(original.upright_size, count, target):
         return None
     middle = _middle_of_crop(original, target)  # of the first frame: the others must not jump
-    frames = play(path, original, limits)
+    frames = islice(play(path, original, limits), count)  # the limits hold whatever the file says to either reader
     image: Image.Image | None = None
     overlay: Overlay | None = None
     while True:

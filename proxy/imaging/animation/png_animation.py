@@ -19,6 +19,7 @@ from proxy.imaging.profile import read_profile
 
 _DISPOSE = (Dispose.KEEP, Dispose.CLEAR, Dispose.RESTORE)
 _COLORS, _PIXELS = (b"PLTE", b"tRNS"), (b"IDAT", b"fdAT")
+_MAX_COLORS = 3 * 256  # bytes of PLTE; tRNS has fewer
 _CONTROL = struct.Struct(">IIIIHHBB")
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -83,7 +84,7 @@ def _frames(file: BinaryIO) -> Iterator[_Frame]:
         if kind == b"IHDR":
             header = read_body(file, chunk, 13)
         elif kind in _COLORS:
-            colors.append(_chunk(kind, read_body(file, chunk, chunk.length)))
+            colors.append(_copy_of_colors(file, chunk, len(colors)))
         elif kind == b"acTL":
             left = int.from_bytes(read_body(file, chunk, 4))
         elif kind == b"fcTL":
@@ -97,6 +98,13 @@ def _frames(file: BinaryIO) -> Iterator[_Frame]:
             frame.pixels.append(_sound(file, chunk) if kind == b"IDAT" else _numbered(file, chunk, next(numbers)))
     if frame:
         yield frame
+
+
+def _copy_of_colors(file: BinaryIO, chunk: Part, before: int) -> bytes:
+    """Returns a PLTE or tRNS, which every frame repeats. `before`: how many there were."""
+    if chunk.length > _MAX_COLORS or before == len(_COLORS):
+        raise Undecodable(TRUNCATED)
+    return _chunk(chunk.kind, read_body(file, chunk, chunk.length))
 
 
 def _numbered(file: BinaryIO, chunk: Part, number: int) -> bytes:

@@ -1,5 +1,6 @@
 """Which images play, the limits of animations, and damaged frames."""
 
+import struct
 import time
 from dataclasses import replace
 
@@ -92,6 +93,21 @@ class TestLimits:
                 assert count_frames(path) == frames
         assert len(played(apng(SIZE, parts, frames=1 << 31))) == 3
         assert len(played(apng(SIZE, parts, frames=2))) == 2
+
+    def test_no_more_frames_are_played_than_were_counted(self) -> None:
+        """A second announcement may state any number."""
+        original = apng(SIZE, [Part(filled(color, *SIZE), delay=100) for color in (RED, GREEN, BLUE)], frames=2)
+        twice = original[:53] + chunk(b"acTL", struct.pack(">II", 1 << 31, 0)) + original[53:]
+
+        with on_disk(twice) as path:
+            assert count_frames(path) == 2
+        assert len(played(twice)) == 2
+
+    def test_colors_that_every_frame_would_repeat_are_bounded(self) -> None:
+        original = apng(SIZE, [Part(filled(color, *SIZE), delay=100) for color in (RED, GREEN)])
+        for colors, frames in (([768], 2), ([771], 1), ([3] * 3, 1)):
+            palettes = b"".join(chunk(b"PLTE", bytes(size)) for size in colors)
+            assert len(played(original[:33] + palettes + original[33:])) == frames
 
     @pytest.mark.long
     def test_hundred_thousand_frames_are_counted_in_no_time(self) -> None:
