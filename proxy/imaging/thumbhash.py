@@ -14,6 +14,9 @@ from PIL import Image
 
 MAX_SIDE = 100  # pixels; the format is undefined above
 
+THUMBHASH = "^(?:[A-Za-z0-9+/]{4}){1,7}(?:[A-Za-z0-9+/]{3}[A-Za-z0-9+/=]|[A-Za-z0-9+/]{6}==)$"
+"""The pattern of its base64, 5 to 25 bytes. Whatever these bytes are, they can be shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Channel:

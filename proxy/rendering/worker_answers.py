@@ -16,6 +16,7 @@ from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import Limits
 from proxy.imaging.privacy import Private
 from proxy.imaging.target import Measured, Target
+from proxy.imaging.thumbhash import THUMBHASH
 from proxy.model import Format, SourceFormat
 from proxy.rendering.memory_limits import KEPT
 
@@ -32,7 +33,7 @@ _REFUSALS = {kind.code: kind for kind in _TYPES}
 
 _Side = Annotated[int, Field(ge=1)]
 _Index = Annotated[int, Field(ge=0)]
-_Seconds = Annotated[float, Field(ge=0)]
+_Seconds = Annotated[float, Field(ge=0, le=86_400)]  # a sum of metrics would never recover from the largest float
 _Stage = Annotated[str, StringConstraints(pattern="^(decode|resize|encode)$")]
 
 
@@ -93,7 +94,7 @@ class Inspected(_Answer):
     format: SourceFormat
     width: _Side
     height: _Side
-    thumbhash: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{4,48}={0,2}$")]
+    thumbhash: Annotated[str, StringConstraints(pattern=THUMBHASH)]
     color: Annotated[str, StringConstraints(pattern=r"^#[0-9a-f]{6}$")]
     alpha: bool
     animated: bool

@@ -19,6 +19,7 @@ from proxy.errors import OriginalDamaged, StoreUnavailable, Unavailable, Undecod
 from proxy.imaging.animation.animation_limits import count_frames
 from proxy.imaging.header import read_header
 from proxy.imaging.inspect import Inspection
+from proxy.imaging.thumbhash import THUMBHASH
 from proxy.keys import original_key
 from proxy.model import Focus, Position, SourceFormat, UploadId, Variant, Visibility, parse_focus
 from proxy.storage.object_store import DAMAGED, ObjectInfo, ObjectNotFound, ObjectStore
@@ -31,7 +32,7 @@ _CREATED = "created"
 _VISIBILITY = "visibility"
 _ANIMATED = "animated"
 _ALPHA, _MAX_KNOWN = "alpha", 10_000  # entries of some hundred bytes each
-_COLOR = re.compile(r"#[0-9a-f]{6}", re.ASCII)
+_COLOR, _THUMBHASH = re.compile(r"#[0-9a-f]{6}", re.ASCII), re.compile(THUMBHASH)
 _UNKNOWN = "No image was uploaded under this id, or it was deleted."
 _DAMAGED = "The stored original differs from what was uploaded. Restore it, or upload the image again."
 
@@ -83,7 +84,8 @@ def inspection_of(original: ObjectInfo) -> Inspection | None:
     except (KeyError, ValueError):
         return None
     has_sides = inspection.width > 0 and inspection.height > 0
-    return inspection if has_sides and _COLOR.fullmatch(inspection.color) else None
+    is_shown = _COLOR.fullmatch(inspection.color) and _THUMBHASH.fullmatch(inspection.thumbhash)
+    return inspection if has_sides and is_shown else None
 
 
 def created_at_of(original: ObjectInfo) -> datetime:

@@ -3,14 +3,16 @@
 The hashes come from `proxy.imaging.thumbhash`.
 """
 
+import re
 import struct
 import zlib
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from math import cos, pi, sqrt
 
 import pytest
 
 from ingest.documents.placeholder import data_url
+from proxy.imaging.thumbhash import THUMBHASH
 
 Pixel = tuple[int, ...]
 STEP = 5  # levels: luminance has 64 steps, the two colour differences as many for twice the range
@@ -117,6 +119,17 @@ def test_transparent_image_has_no_url() -> None:
 def test_thumbhash_that_is_not_one_raises(thumbhash: str) -> None:
     with pytest.raises(ValueError):
         data_url(thumbhash)
+
+
+def test_every_thumbhash_that_is_stored_can_be_shown() -> None:
+    """One that cannot would make every list of uploads fail."""
+    for length in range(40):
+        for filling in (b"\0", b"\x7f", b"\xff"):
+            thumbhash = b64encode(filling * length).decode()
+            if re.fullmatch(THUMBHASH, thumbhash):
+                data_url(thumbhash)
+            else:
+                assert not 5 <= length <= 25
 
 
 def test_truncated_thumbhash_keeps_its_shape() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from proxy.errors import OriginalDamaged, StoreUnavailable, UnknownUpload
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
 from proxy.storage.disk import DiskStore
-from proxy.variants.originals import TraitLookup, Traits, original_file
+from proxy.storage.object_store import ObjectInfo
+from proxy.variants.originals import TraitLookup, Traits, inspection_of, metadata_of, original_file
 from tests.fakes import CountingStore, eventually, listing
 from tests.pictures import animated
+from tests.unit.proxy.rendering.worker_messages import INSPECTION
 
 
 async def test_original_file_exists_until_the_block_ends(
@@ -214,3 +217,15 @@ async def test_animation_counts_in_formats_that_are_played(store: CountingStore,
         found[media_type] = (await lookup.find(upload_id)).animated
 
     assert found == {"image/gif": True, "image/png": False, "image/avif": False, "image/webp": True}
+
+
+def test_metadata_that_could_not_be_shown_is_unreadable() -> None:
+    now = datetime.now(UTC)
+    metadata = metadata_of(INSPECTION, "0" * 64, now)
+
+    def read(**changes: str) -> object:
+        return inspection_of(ObjectInfo("originals/x", 1, now, "image/jpeg", metadata=metadata | changes))
+
+    assert read() == INSPECTION
+    for changes in ({"width": "0"}, {"color": "red"}, {"thumbhash": "AAAA"}, {"thumbhash": "'"}):
+        assert read(**changes) is None, changes
