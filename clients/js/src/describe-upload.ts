@@ -3,6 +3,7 @@
 import type { ConfiguredSize, ConfiguredSizes, Dimensions, DisplayedSize, Placeholder, Upload, Visibility } from "./documents.js";
 import { checkUploadId } from "./urls.js";
 
+const MAX_SIDE = 65_535; // pixels: more than any server accepts
 const UNKNOWN: Placeholder = { thumbhash: "", color: "", dataUrl: null };
 
 /** What an application keeps of an upload. */
@@ -25,7 +26,7 @@ export function describeUpload(configured: ConfiguredSizes, known: KnownUpload):
     const { uploadId, dimensions, placeholder = null, visibility = "public", animated = true } = known;
     checkUploadId(uploadId);
     if (!isSide(dimensions?.width) || !isSide(dimensions.height)) {
-        throw new TypeError(`dimensions are whole numbers of pixels, not ${JSON.stringify(dimensions)}`);
+        throw new TypeError(`dimensions are whole numbers of pixels up to ${MAX_SIDE}, not ${JSON.stringify(dimensions)}`);
     }
     if (visibility !== "public" && visibility !== "private") {
         throw new TypeError(`visibility is public or private, not ${JSON.stringify(visibility)}`);
@@ -51,7 +52,7 @@ export function describeUpload(configured: ConfiguredSizes, known: KnownUpload):
 }
 
 function isSide(side: unknown): boolean {
-    return Number.isInteger(side) && (side as number) >= 1;
+    return Number.isInteger(side) && (side as number) >= 1 && (side as number) <= MAX_SIDE;
 }
 
 /** The dimensions of the variant, as the server computes them. */

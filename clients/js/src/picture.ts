@@ -4,7 +4,7 @@ import type { DisplayedSize, Placeholder, Upload } from "./documents.js";
 import { checkToken } from "./urls.js";
 
 const COLOR = /^#[0-9a-f]{6}$/;
-const DATA_URL = /^data:image\/png;base64,[A-Za-z0-9+/]+={0,2}$/;
+const DATA_URL = /^data:image\/png;base64,[A-Za-z0-9+/]{1,4096}={0,2}$/; // the server's have some 300; a longer one could unpack to gigabytes
 const MEDIA_TYPES = { avif: "image/avif", webp: "image/webp" }; // in the order in which browsers should try them
 const ANIMATED = "animated"; // the effect of sizes that show this upload as an animation
 const ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;" };
@@ -175,7 +175,7 @@ function background({ color, dataUrl }: Placeholder): string | null {
         throw new TypeError(`a placeholder's colour is #rrggbb, not ${JSON.stringify(color)}`);
     }
     if (typeof dataUrl !== "string" || !DATA_URL.test(dataUrl)) {
-        throw new TypeError(`a placeholder's dataUrl is a PNG in a data: URL, not ${JSON.stringify(dataUrl)}`);
+        throw new TypeError(`a placeholder's dataUrl is a small PNG in a data: URL, not ${String(dataUrl).slice(0, 100)}`);
     }
     return `${color} url(${dataUrl}) center/cover`;
 }

@@ -78,6 +78,8 @@ test("malformed argument of a description is refused", () => {
         { uploadId: "../x" },
         { dimensions: { width: 0, height: 1 } },
         { dimensions: { width: 1, height: 1.5 } },
+        { dimensions: { width: 65_536, height: 1 } },
+        { dimensions: { width: 1, height: 1e308 } },
         { dimensions: { width: "100", height: 100 } },
         { dimensions: undefined },
         { visibility: "secret" },
@@ -145,7 +147,7 @@ test("placeholder that is no colour or no PNG is refused", () => {
     for (const color of ["red", "#fff", "#7a6b5c;x:url(//evil.test)", "#7A6B5C", ""]) {
         assert.throws(() => pictureHtml(upload({ color })), /colour/, color);
     }
-    for (const preview of ["", "https://evil.test/1.png", "data:text/html;base64,AAAA", `${PREVIEW})`, `${PREVIEW}\n`, 7]) {
+    for (const preview of ["", "https://evil.test/1.png", "data:text/html;base64,AAAA", `${PREVIEW})`, `${PREVIEW}\n`, PREVIEW + "A".repeat(4100), 7]) {
         assert.throws(() => pictureHtml(upload({ preview })), /dataUrl/, String(preview));
     }
 });

@@ -57,7 +57,18 @@ def test_description_of_a_private_upload_has_private_urls() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"width": 0}, {"height": -1}, {"upload_id": "../x"}, {"visibility": "secret"}, {"sizes": {"sizes": []}}]
+    "changes",
+    [
+        {"width": 0},
+        {"height": -1},
+        {"width": 65_536},
+        {"height": 10**400},
+        {"width": 1.5},
+        {"width": "100"},
+        {"upload_id": "../x"},
+        {"visibility": "secret"},
+        {"sizes": {"sizes": []}},
+    ],
 )
 def test_malformed_argument_raises(changes: dict[str, Any]) -> None:
     arguments: Any = {"sizes": SIZES, "upload_id": ID, "width": 100, "height": 100}

@@ -165,7 +165,11 @@ def test_color_of_another_form_raises(color: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "preview", ["", "https://evil.test/1.png", "data:text/html;base64,AAAA", f"{PREVIEW})", f"{PREVIEW}\n", "ü"]
+    "preview",
+    [
+        *("", "https://evil.test/1.png", "data:text/html;base64,AAAA", f"{PREVIEW})", f"{PREVIEW}\n", "ü"),
+        "data:image/png;base64," + "A" * 4100,
+    ],
 )
 def test_preview_of_another_form_raises(preview: str) -> None:
     with pytest.raises(ValueError, match="dataUrl"):

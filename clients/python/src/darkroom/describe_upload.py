@@ -9,6 +9,9 @@ from darkroom.urls import check_upload_id
 
 Visibility = Literal["public", "private"]
 
+MAX_SIDE = 65_535
+"""Pixels: more than any server accepts."""
+
 _UNKNOWN: Placeholder = {"thumbhash": "", "color": "", "dataUrl": None}
 
 
@@ -30,8 +33,7 @@ def describe_upload(
     offers no AVIF of animated sizes. Raises ValueError for malformed arguments.
     """
     check_upload_id(upload_id)
-    if width < 1 or height < 1:
-        raise ValueError(f"dimensions are at least one pixel, not {width!r} x {height!r}")
+    check_dimensions(width, height)
     if visibility not in ("public", "private"):
         raise ValueError(f"visibility is public or private, not {visibility!r}")
     try:
@@ -48,6 +50,12 @@ def describe_upload(
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this is not the JSON of GET /sizes ({error!r})") from error
     return {"sizes": boxes, "urls": urls, "placeholder": placeholder or _UNKNOWN}
+
+
+def check_dimensions(width: object, height: object) -> None:
+    """Raise ValueError for what no image has: a page would show it wrong, or fail at the arithmetic of huge numbers."""
+    if not all(type(side) is int and 1 <= side <= MAX_SIDE for side in (width, height)):
+        raise ValueError(f"dimensions are whole numbers of pixels up to {MAX_SIDE}, not {width!r} x {height!r}")
 
 
 def _offered(sizes: dict[str, ConfiguredSize], boxes: dict[str, DisplayedSize], original: tuple[int, int]) -> list[str]:

@@ -13,7 +13,8 @@ Loading = Literal["lazy", "eager"]
 _LOADING = get_args(Loading)
 
 _COLOR = re.compile(r"#[0-9a-f]{6}", re.ASCII)
-_DATA_URL = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}", re.ASCII)
+_DATA_URL = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]{1,4096}={0,2}", re.ASCII)
+"""The server's have some 300 characters. A longer PNG could unpack to gigabytes in the browser."""
 _SOURCES = {"avif": "image/avif", "webp": "image/webp"}  # in the order in which browsers should try them
 _ANIMATED = "animated"  # the effect of sizes that show this upload as an animation
 
@@ -65,7 +66,7 @@ def check_placeholder(placeholder: Placeholder) -> None:
     if not _COLOR.fullmatch(color):
         raise ValueError(f"a placeholder's colour is #rrggbb, not {color!r}")
     if image is not None and not _DATA_URL.fullmatch(image):
-        raise ValueError(f"a placeholder's dataUrl is a PNG in a data: URL, not {image!r}")
+        raise ValueError(f"a placeholder's dataUrl is a small PNG in a data: URL, not {image[:100]!r}")
 
 
 def _with_token(upload: Upload, token: str) -> Upload:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from darkroom.describe_upload import Visibility, describe_upload
+from darkroom.describe_upload import Visibility, check_dimensions, describe_upload
 from darkroom.direct_uploads import verify_receipt
 from darkroom.documents import ConfiguredSizes, Placeholder
 from darkroom.picture import Loading, check_placeholder, picture_html
@@ -45,8 +45,7 @@ class StoredUpload:
             upload_id, width, height = document["uploadId"], dimensions["width"], dimensions["height"]
             visibility, animated = document.get("visibility", "public"), document.get("animated")
             check_upload_id(upload_id)
-            if type(width) is not int or type(height) is not int or min(width, height) < 1:
-                raise ValueError(f"dimensions are whole numbers of pixels, not {width!r} x {height!r}")
+            check_dimensions(width, height)
             if visibility not in ("public", "private"):
                 raise ValueError(f"visibility is public or private, not {visibility!r}")
             if animated not in (True, False, None):
