@@ -30,7 +30,7 @@ from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.tiff import C2PA, IPTC, PHOTOSHOP, XMP, TiffDirectory
 from proxy.model import SourceFormat
 
-MAX_GIF_BLOCKS = 500_000  # of 255 bytes: the largest upload has 400,000
+MAX_GIF_BLOCKS = 500_000  # of 255 bytes: the largest upload has 400,000, and some thousand frames
 _MAX_BLOCKS = 10_000  # of one file; a PNG has at most one for every 8 KiB of pixels
 _MAX_BLOCK = 1 << 20  # bytes of one block, also when inflated; a JPEG's have 64 KiB at most
 _MAX_BYTES = 4 << 20  # of all blocks together

@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import pytest
 
-from proxy.imaging.containers import Part, TooManyParts, jpeg_segments, png_chunks, read_body, webp_chunks
+from proxy.imaging.containers import Part, TooManyParts, gif_blocks, jpeg_segments, png_chunks, read_body, webp_chunks
 
 Walk = Callable[[BinaryIO, int], Iterator[Part]]
 
@@ -57,6 +57,15 @@ def test_junk_between_segments_is_skipped(junk: bytes) -> None:
     assert [read_body(file, part, 100) for part in jpeg_segments(file, 9)] == [b"abc", b"\x01\x02"]
     with pytest.raises(TooManyParts):
         list(jpeg_segments(BytesIO(b"\xff\xd8" + b"\0\xff\0" * 9 + SCAN), 9))
+
+
+def test_small_extensions_of_a_gif_count_by_the_time_that_they_take() -> None:
+    """10 MB of them would hold up the server for more than a second, when it counts frames."""
+    small = BytesIO(b"GIF89a" + bytes(7) + b"!\xfe\0" * 10)
+
+    assert len([*gif_blocks(small, 90)]) == 10
+    with pytest.raises(TooManyParts):
+        list(gif_blocks(small, 89))
 
 
 def test_body_is_read_up_to_a_limit() -> None:
