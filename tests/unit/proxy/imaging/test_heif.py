@@ -5,6 +5,8 @@ from io import BytesIO
 from time import process_time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proxy.imaging.header import Header, read_header
 from proxy.imaging.heif import read_heif
@@ -63,6 +65,16 @@ def test_flood_is_read_quickly(flood: bytes) -> None:
 )
 def test_box_of_endless_length_ends_the_list(file: bytes) -> None:
     assert read_header(FileInMemory(START + file)) is None
+
+
+WHOLE = START + meta(PRIMARY, properties(FIRST), ITEMS, located(b"\0\1\0\0\0\1", 3))
+
+
+@given(st.integers(0, len(WHOLE)), st.sampled_from([b"\xff" * 4, b"\xff" * 8, b"\0\0\0\1", b"\0" * 4, ENDLESS]))
+def test_any_number_in_a_description_is_read_or_ignored(at: int, number: bytes) -> None:
+    found = read_header(FileInMemory(WHOLE[:at] + number + WHOLE[at + len(number) :]))
+
+    assert found is None or (found.width > 0 and found.height > 0)
 
 
 def test_first_description_counts() -> None:
