@@ -14,7 +14,7 @@ from tests.conftest import missing, reads
 from tests.hostile import containers, polyglots
 from tests.hostile.corpus import Case, corpus
 from tests.hostile.pillow_source import pillow_tests
-from tests.hostile.uploading import Report, figures, left_behind, send_all
+from tests.hostile.uploading import SIDES, Report, figures, left_behind, send_all
 from tests.service import Service
 from tests.watch import Watch
 
@@ -27,6 +27,9 @@ DEADLINE = RENDER_TIMEOUT + 5  # seconds for a response, including the upload, o
 CONTAINERS = containers.GROUPS.keys() | {"claimed size"}
 OTHERS = polyglots.GROUPS.keys() | {"named", "another format renamed"}
 HEALTH_SECONDS = 2  # an idle machine needs a hundredth of it
+ANIMATED = "".join(
+    f"[sizes.{name}]\nwidth = {side}\nheight = {side}\nanimated = true\n" for name, side in SIDES.items()
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +86,8 @@ async def test_files_of_odd_structure_are_judged_correctly(tmp_path: Path) -> No
 @pytest.mark.promise("A1", "A2", "A4", "A5", "A11", "B8")
 @pytest.mark.long
 async def test_all_generated_files_are_judged_correctly(tmp_path: Path) -> None:
+    """With animated sizes, which read every frame."""
+    (tmp_path / "darkroom.toml").write_text(ANIMATED)
     report = await behaves(tmp_path, corpus())
 
     assert sum(report.outcomes.values()) > 1500
