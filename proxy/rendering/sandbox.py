@@ -11,6 +11,7 @@ import ctypes
 import os
 import platform
 import resource
+import struct
 from contextlib import suppress
 
 from proxy.rendering.system_calls import ARCHITECTURES, seccomp_program
@@ -20,6 +21,8 @@ _SECCOMP = {"x86_64": 317, "aarch64": 277}
 _SET_MODE_FILTER, _ALL_THREADS, _SPECULATION_ALLOWED = 1, 1, 4
 """Before Linux 5.16, a filter without the last flag also turns off a speculation of the processor (SSBD), which slows
 decoders down. That protects secrets within one process, and a worker has none."""
+_CAPSET = {"x86_64": 126, "aarch64": 91}
+_CAPABILITY_VERSION = 0x20080522  # linux/capability.h: the third, with two words for each set
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446  # on all architectures
 _LANDLOCK_VERSION = 1
 
@@ -49,6 +52,16 @@ def hide_memory() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(AttributeError, OSError):  # Linux only
         _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def drop_capabilities() -> None:
+    """Gives up what root may do beyond its files, for the calling thread and those that it starts later.
+
+    Root could raise its own limit of memory, which the allowed system calls permit.
+    """
+    if (number := _CAPSET.get(platform.machine())) is not None:
+        header = struct.pack("=Ii", _CAPABILITY_VERSION, 0)
+        _system_call(number, ctypes.create_string_buffer(header), ctypes.create_string_buffer(24))
 
 
 def lock_files() -> bool:

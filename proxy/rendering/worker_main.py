@@ -59,7 +59,8 @@ def lock(*, searches: bool) -> list[str]:
     Everything that decoders and encoders load when they are first used is loaded before.
     """
     rehearsal.load_libraries(searches=searches)
-    has_landlock = sandbox.lock_files()  # before libvips starts threads
+    sandbox.drop_capabilities()  # this and the next before libvips starts threads
+    has_landlock = sandbox.lock_files()
     rehearsal.rehearse(searches=searches)
     has_seccomp = sandbox.lock_system_calls()
     return ["seccomp"] * has_seccomp + ["landlock"] * has_landlock

@@ -78,6 +78,11 @@ async def test_locked_worker_judges_hostile_files_as_an_unlocked_one(tmp_path: P
             path.write_bytes(case.content)
             assert await outcome(locked, path, TARGETS) == await outcome(unlocked, path, TARGETS), case
         assert locked.locks >= {"seccomp"}
+        tasks = [*Path(f"/proc/{locked.pid}/task").iterdir()]
+        assert len(tasks) > 1  # those of libvips
+        assert {line for task in tasks for line in (task / "status").read_text().split("\n") if "CapEff" in line} == {
+            f"CapEff:\t{0:016x}"  # also of root, who could raise the limits of its own memory
+        }
         assert unlocked.locks == frozenset()
 
 
