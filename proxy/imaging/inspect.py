@@ -8,6 +8,7 @@ from PIL import Image
 from proxy.imaging.alpha import is_transparent, unpremultiply
 from proxy.imaging.color import to_srgb
 from proxy.imaging.decode import decode
+from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.pipeline import REDUCING_GAP
@@ -50,7 +51,8 @@ def inspect(path: OriginalFile, limits: Limits) -> Inspection:
 
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
-    original = decode(path, DECODE_TIER, limits)
+    header = read_header(path)
+    original = decode(path, _PLACEHOLDER_SIDE if header and header.is_scaled_cheaply else DECODE_TIER, limits)
     width, height = original.upright_size
     small = to_srgb(unpremultiply(_downscale(original.pixels)), original.profile)
     image = original.turn_upright(small).convert("RGBA")
