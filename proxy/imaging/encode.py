@@ -1,9 +1,10 @@
 """Encodes 8-bit pixels. The files contain no metadata but the EXIF that the caller passes, and Display P3's profile."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from typing import Any
 
 from PIL import Image, ImageFile, ImageStat, features
 
@@ -40,8 +41,9 @@ WEBP_METHOD = 4
 
 _FEW_COLORS = 4096
 _LOSSLESS_EFFORT = 75
-_WORTH_LOSSLESS = 2
-"""Lossless WebP is tried if zlib's level 1 takes at most this multiple of the lossy bytes; above, it seldom wins."""
+_WORTH_LOSSLESS, _FEW_BYTES = 2, 4096
+"""Lossless WebP is tried if zlib's level 1 takes at most this multiple of the lossy bytes; above, it seldom wins. It is
+also tried if zlib takes few bytes: then it is fast, and a lossy file has at least a hundred bytes for a flat colour."""
 
 
 def versions(format: Format | None = None) -> dict[str, str]:
@@ -66,20 +68,11 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
     if target.format is Format.JPG:
         image = flatten(image, target.background)
     file = BytesIO()
-    options = _metadata(image, target, exif)
+    options = metadata_of(image, target, exif)
     match target.format:
         case Format.JPG:
-            with _room_for(image):
-                image.save(
-                    file,
-                    "JPEG",
-                    quality=target.quality,
-                    qtables=[ROBIDOUX, ROBIDOUX],
-                    subsampling=_subsampling(image),
-                    optimize=True,
-                    progressive=True,
-                    **options,
-                )
+            tables = [ROBIDOUX, ROBIDOUX]
+            return _encode_jpeg(image, options, quality=target.quality, qtables=tables, subsampling=_subsampling(image))
         case Format.PNG:
             return save_png(image, options)
         case Format.WEBP:
@@ -95,15 +88,44 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
     return file.getvalue()
 
 
+def encode_with_tables(
+    image: Image.Image, target: Target, exif: bytes | None, tables: Sequence[Sequence[int]], subsampling: int | str
+) -> bytes:
+    """Encodes a JPEG with these tables of quantisation, at the lesser of its progressive and its sequential size."""
+    image.info = {}
+    image = flatten(image, target.background)
+    options = metadata_of(image, target, exif)
+    kinds = [
+        _encode_jpeg(image, options, progressive=kind, qtables=tables, subsampling=subsampling)
+        for kind in (True, False)
+    ]
+    return min(kinds, key=len)
+
+
+def encode_lossless_webp(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
+    """Encodes `image` without loss, whatever a lossy file would take."""
+    image.info = {}
+    return _save_lossless(_to_color(image), metadata_of(image, target, exif))
+
+
 def profile_of(space: ColorSpace) -> bytes | None:
     """Returns the profile that a variant needs; sRGB is what viewers assume without one."""
     return display_p3_profile() if space is ColorSpace.DISPLAY_P3 else None
 
 
-def _metadata(image: Image.Image, target: Target, exif: bytes | None) -> Mapping[str, bytes]:
+def metadata_of(image: Image.Image, target: Target, exif: bytes | None) -> Mapping[str, bytes]:
     """Returns the options of Pillow's encoders. Grey is the same in both spaces, and has no profile for colours."""
     profile = profile_of(target.color_space) if image.mode in ("RGB", "RGBA") else None
     return {name: value for name, value in {"exif": exif, "icc_profile": profile}.items() if value}
+
+
+def _encode_jpeg(
+    image: Image.Image, metadata: Mapping[str, bytes], *, progressive: bool = True, **options: Any
+) -> bytes:
+    file = BytesIO()
+    with _room_for(image):
+        image.save(file, "JPEG", optimize=True, progressive=progressive, **options, **metadata)
+    return file.getvalue()
 
 
 @contextmanager
@@ -128,13 +150,18 @@ def flatten(image: Image.Image, background: str) -> Image.Image:
 
 def _encode_webp(image: Image.Image, target: Target, options: Mapping[str, bytes]) -> bytes:
     """Encodes lossy, or lossless if that is smaller, as for drawings and screenshots."""
-    lossy, lossless = BytesIO(), BytesIO()
-    _fill_transparent(image).save(lossy, "WEBP", quality=target.quality, method=WEBP_METHOD, **options)
-    size = len(lossy.getvalue())
-    if image.getcolors(_FEW_COLORS) is None or len(zlib.compress(image.tobytes(), 1)) > _WORTH_LOSSLESS * size:
+    filled, lossy = _fill_transparent(image), BytesIO()
+    filled.save(lossy, "WEBP", quality=target.quality, method=WEBP_METHOD, **options)
+    worth = max(_FEW_BYTES, _WORTH_LOSSLESS * len(lossy.getvalue()))
+    if filled.getcolors(_FEW_COLORS) is None or len(zlib.compress(filled.tobytes(), 1)) > worth:
         return lossy.getvalue()
-    image.save(lossless, "WEBP", lossless=True, quality=_LOSSLESS_EFFORT, method=WEBP_METHOD, **options)
-    return min(lossy.getvalue(), lossless.getvalue(), key=len)
+    return min(lossy.getvalue(), _save_lossless(image, options), key=len)
+
+
+def _save_lossless(image: Image.Image, options: Mapping[str, bytes]) -> bytes:
+    file = BytesIO()
+    image.save(file, "WEBP", lossless=True, quality=_LOSSLESS_EFFORT, method=WEBP_METHOD, **options)
+    return file.getvalue()
 
 
 def _subsampling(image: Image.Image) -> str:

@@ -7,13 +7,13 @@
     apply_effects  grayscale, blur, sharpen, pad: those that the size has     (effects)
     draw           the watermark over everything, if the size has one         (watermark)
     encode         at a fixed quality, or at one that is searched for         (encode, auto_quality)
+    no_larger_copy again, if the original has the same pixels in fewer bytes  (copies)
 
 An animation takes the same steps for each of its frames, one after the other (animation).
 
 One variant and all variants take the same steps, so a warmed-up variant and a requested one have the same bytes.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -30,22 +30,16 @@ from proxy.imaging.animation.animation_limits import count_frames, is_played
 from proxy.imaging.animation.frames import count_loops, play
 from proxy.imaging.attention import attention_point
 from proxy.imaging.color import color_in, reached_space, to_color_space
+from proxy.imaging.copies import no_larger_copy
 from proxy.imaging.decode import Original, decode
 from proxy.imaging.effects import apply_effects
 from proxy.imaging.encode import encode, flatten, profile_of
-from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.resize import CENTER, Box, decode_tier, place
 from proxy.imaging.target import Measured, Target
 from proxy.imaging.watermark import NO_WATERMARKS, Overlay, Watermarks, draw, prepare_overlay
 from proxy.model import ColorSpace, Fit, Format, Position, focus_point
-
-LOWER_QUALITIES = (15, 30)
-"""How much lower a quality is tried for a variant that would take more bytes than its original."""
-
-MAX_TRIED_AGAIN = 1 << 20
-"""Pixels up to which lower qualities are tried: larger variants take a tenth of a second and more for each try."""
 
 REDUCING_GAP = 2.0
 """How far a box filter may reduce before Lanczos, in multiples of the result: invisible at 2 (Pillow documents 3 as
@@ -106,8 +100,8 @@ def render(
         assert image is not None
         with timed(timings, "encode"):
             exif = _exif_of_variant(original, image, target)
-            at_most = _bytes_of_copy(path, original, image, target)
-            body, measured = encode_target(image, target, exif, at_most)
+            body, measured = encode_target(image, target, exif)
+            body = no_larger_copy(body, image, target, path=path, original=original, exif=exif)
         yield Rendered(index, body, image.width, image.height, timings, measured)
 
 
@@ -189,22 +183,9 @@ def _middle_of_crop(original: Original, target: Target) -> tuple[float, float]:
     return focus_point(target.focus) if target.focus else CENTER
 
 
-def encode_target(
-    image: Image.Image, target: Target, exif: bytes | None, at_most: int | None = None
-) -> tuple[bytes, Measured | None]:
-    """Returns the file, and the measured quality if it was searched for.
-
-    `at_most`: the bytes of a lossy original that has the variant's size, format and detail. A quality above the
-    original's only adds bytes, so two lower ones are tried.
-    """
-    if target.score is None:
-        body = encode(image, target, exif)
-        if at_most is not None and target.quality is not None and len(body) > at_most:
-            lower = [replace(target, quality=max(1, target.quality - step)) for step in LOWER_QUALITIES]
-            tries = (encode(image, each, exif) for each in lower)
-            body = next((smaller for smaller in tries if len(smaller) <= at_most), body)
-        return body, None
-    return _encode_with_search(image, target, exif)
+def encode_target(image: Image.Image, target: Target, exif: bytes | None) -> tuple[bytes, Measured | None]:
+    """Returns the file, and the measured quality if it was searched for."""
+    return (encode(image, target, exif), None) if target.score is None else _encode_with_search(image, target, exif)
 
 
 def _search(image: Image.Image, target: Target) -> Measured | None:
@@ -238,24 +219,6 @@ def _exif_of_variant(original: Original, image: Image.Image, target: Target) -> 
     shown = flatten(image, target.background) if target.format is Format.JPG else image
     space = ColorSpace.SRGB if shown.mode in ("L", "LA") else target.color_space
     return original.exif_bytes(*image.size, space)
-
-
-def _bytes_of_copy(path: OriginalFile, original: Original, image: Image.Image, target: Target) -> int | None:
-    """Returns the bytes of the original if it is lossy and has the size, format and detail of `target`."""
-    is_copy = image.size == original.upright_size and target.format.media_type == f"image/{original.format}"
-    if (
-        not is_copy
-        or target.sharpen is not None
-        or target.watermark is not None
-        or target.format is Format.PNG
-        or image.width * image.height > MAX_TRIED_AGAIN
-    ):
-        return None
-    header = read_header(path)
-    if header is None or header.kind.startswith("webp lossless"):
-        return None
-    with path.open("rb") as file:
-        return file.seek(0, os.SEEK_END)
 
 
 def _shape(target: Target) -> tuple[int, int, int, str]:

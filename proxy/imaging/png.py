@@ -32,6 +32,11 @@ def save_png(image: Image.Image, metadata: Metadata) -> bytes:
     return min([*few, _encode_channels(image, metadata)], key=len)
 
 
+def save_thoroughly(image: Image.Image, metadata: Metadata) -> bytes:
+    """Encodes with zlib's level 9 and a filter for each row: ten times as long, seldom smaller than `save_png`."""
+    return _pillow(image, metadata)
+
+
 def _encode_channels(image: Image.Image, metadata: Metadata) -> bytes:
     """Encodes with 8 bits for each channel."""
     if image.mode != "L" and image.getcolors(_FEW_COLORS) is not None:

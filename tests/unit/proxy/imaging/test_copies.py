@@ -1,8 +1,9 @@
 """Variants of the original's own size and format."""
 
+import zlib
 from dataclasses import replace
-from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -10,11 +11,14 @@ from proxy.imaging.decode import decode
 from proxy.imaging.encode import encode
 from proxy.imaging.pipeline import resize
 from proxy.model import Format
+from tests.camera import oriented
+from tests.icc_profiles import ADOBE_RGB
 from tests.photographs import photograph
-from tests.pictures import jpeg, png, save, webp
+from tests.pictures import chunk, jpeg, png, save, webp
 from tests.unit.proxy.imaging.reference import (
     LIMITS,
     decoded,
+    farthest,
     on_disk,
     psnr,
     rendered,
@@ -34,17 +38,62 @@ def test_variant_of_the_originals_size_and_format_takes_no_more_bytes(format: Fo
     assert psnr(decoded(same), image) > psnr(decoded(original), image) - 2
 
 
-@pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 1}], ids=["lossless", "far below"])
-def test_quality_is_kept_if_lowering_it_does_not_help(options: dict[str, Any]) -> None:
-    image = Image.linear_gradient("L").resize((200, 200)).convert("RGB")
-    image.putpixel((50, 60), (255, 0, 0))
-    original = webp(image, **options)
+def smooth() -> Image.Image:
+    """A gradient of many colours, which row filters suit although it looks like a photograph by their number."""
+    down, around = Image.linear_gradient("L").resize((200, 200)), Image.radial_gradient("L").resize((200, 200))
+    return Image.merge("RGB", (down, around, Image.new("L", down.size, 90)))
 
-    [same] = rendered(original, target(200, 200, Format.WEBP))
 
-    with on_disk(original) as path:
-        decoded_original = resize(decode(path, 800, LIMITS), target(200, 200, Format.WEBP))
-    assert same == encode(decoded_original, target(200, 200, Format.WEBP), None)
+def few_colors() -> bytes:
+    """A photograph of 16 colours, whose order in the palette suits the file better than their frequency."""
+    return png(photograph("camera.png").resize((200, 200)).quantize(16), compress_level=9)
+
+
+COFFEE = photograph("coffee.png").resize((200, 200))
+SMALL = {
+    "jpeg, low quality": (jpeg(COFFEE, quality=10, subsampling="4:2:0", optimize=True), Format.JPG),
+    "jpeg, low quality, progressive": (jpeg(COFFEE, quality=20, progressive=True), Format.JPG),
+    "jpeg, grey": (jpeg(COFFEE.convert("L"), quality=10), Format.JPG),
+    "jpeg, flat": (jpeg(Image.new("RGB", (200, 200), "red"), quality=75, optimize=True), Format.JPG),
+    "webp, low quality": (webp(COFFEE, lossless=False, quality=20), Format.WEBP),
+    "webp, lowest quality": (webp(COFFEE, lossless=False, quality=1), Format.WEBP),
+    "webp, lossless gradient": (webp(Image.linear_gradient("L").convert("RGB")), Format.WEBP),
+    "png, optimised": (png(COFFEE, optimize=True), Format.PNG),
+    "png, gradient": (png(smooth(), optimize=True), Format.PNG),
+    "png, 16 colours": (few_colors(), Format.PNG),
+}
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", SMALL)
+def test_copy_of_a_small_file_is_no_larger(name: str) -> None:
+    original, format = SMALL[name]
+    size = decoded(original).size
+
+    [same] = rendered(original, target(*size, format))
+
+    assert len(same) <= len(original)
+    assert psnr(decoded(same), decoded(original)) > 30
+
+
+def test_copied_pixels_of_a_png_come_without_its_metadata() -> None:
+    hidden = chunk(b"tEXt", b"Comment\0at home")
+    whole = few_colors()
+
+    [same] = rendered(whole[:33] + hidden + whole[33:], target(200, 200))
+
+    assert same == whole
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [png(COFFEE.quantize(16), icc_profile=ADOBE_RGB), oriented(COFFEE.quantize(16).convert("RGB"), 3, "PNG")],
+    ids=["profile", "turned"],
+)
+def test_pixels_that_change_are_not_copied(changed: bytes) -> None:
+    [same] = rendered(changed, target(200, 200))
+
+    assert farthest(decoded(same), decoded(changed)) > 10
 
 
 def test_quality_is_kept_if_sharpening_adds_detail() -> None:
@@ -74,3 +123,22 @@ def test_low_fixed_quality_renders_a_copy(quality: int) -> None:
     original = jpeg(photograph("coffee.png").resize((120, 120)), quality=1)
 
     assert rendered(original, replace(target(120, 120, Format.JPG), quality=quality))
+
+
+@pytest.mark.parametrize("hidden", ["rows", "bytes", "chunk"])
+def test_data_behind_the_pixels_of_a_png_is_not_copied(hidden: str) -> None:
+    whole = few_colors()
+    start, end = whole.index(b"IDAT") - 4, len(whole) - 12
+    packed = whole[start + 8 : end - 4]
+    secret = np.random.default_rng(1).bytes(100)
+    longer = {
+        "rows": chunk(b"IDAT", zlib.compress(zlib.decompress(packed) + b"\0" + secret, 9)),
+        "bytes": chunk(b"IDAT", packed + secret),
+        "chunk": chunk(b"IDAT", packed) + chunk(b"IDAT", secret),
+    }[hidden]
+
+    [same] = rendered(whole[:start] + longer + whole[end:], target(200, 200))
+
+    assert len(same) > len(whole)  # encoded anew
+    assert decoded(same).tobytes() == decoded(whole).tobytes()
+    assert secret not in same

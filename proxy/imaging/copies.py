@@ -1,0 +1,101 @@
+"""Keeps variants of the original's own size and format from taking more bytes than the original.
+
+The encoders' settings suit pixels that were scaled. What an original has already lost is not worth its bytes again, and
+what an optimiser has saved should not be spent again. Figures: docs/decisions/0033-encoders.md.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+from PIL import Image, JpegImagePlugin
+
+from proxy.imaging.alpha import to_plain_channels
+from proxy.imaging.decode import Original
+from proxy.imaging.encode import encode, encode_lossless_webp, encode_with_tables, metadata_of
+from proxy.imaging.header import read_header
+from proxy.imaging.limits import Limits, open_image
+from proxy.imaging.original_file import OriginalFile
+from proxy.imaging.png import save_thoroughly
+from proxy.imaging.png_pixels import has_only_rows, pixel_chunks
+from proxy.imaging.target import Target
+from proxy.model import ColorSpace, Format
+
+MAX_TRIED_AGAIN = 1 << 20
+"""Pixels up to which a file is encoded again: larger variants take a tenth of a second and more for each try."""
+
+_LOWER_QUALITIES = {Format.WEBP: (15, 30, 45, 60, 75, 100), Format.AVIF: (25, 50)}
+"""How much lower a quality is tried. AVIF of a drawing takes a second."""
+
+_COARSER = (1.0, 1.1, 1.3)  # multiples of the original's tables: with 1, JPEG takes 0.8 to 1.06 of its bytes
+_ANY_SIDES = Limits(1, 1 << 16)
+
+
+def no_larger_copy(
+    body: bytes, image: Image.Image, target: Target, *, path: OriginalFile, original: Original, exif: bytes | None
+) -> bytes:
+    """Returns `body`, the encoded `image`, or a smaller file if `image` is the original in its own size and format."""
+    is_copy = image.size == original.upright_size and target.format.media_type == f"image/{original.format}"
+    too_many = image.width * image.height > MAX_TRIED_AGAIN
+    if not is_copy or too_many or target.score is not None or target.watermark is not None:
+        return body
+    if target.format is Format.PNG and exif is None:
+        body = _stored_png(path, image, target, body)
+    if target.sharpen is not None or len(body) <= (at_most := _size(path)):
+        return body
+    tries = _encodings(path, image, target, exif)
+    return next((smaller for smaller in tries if len(smaller) <= at_most), body)
+
+
+def _size(path: OriginalFile) -> int:
+    with path.open("rb") as file:
+        return file.seek(0, os.SEEK_END)
+
+
+def _stored_png(path: OriginalFile, image: Image.Image, target: Target, body: bytes) -> bytes:
+    """Returns the original's pixels as they are compressed, if they are those of `image`, and smaller than `body`."""
+    stored = pixel_chunks(path)
+    header = read_header(path)
+    if target.color_space is not ColorSpace.SRGB or len(stored.getvalue()) >= len(body):
+        return body
+    if header is None or header.kind.endswith("16") or not has_only_rows(stored):
+        return body
+    with Image.open(stored, formats=("PNG",)) as opened:
+        raw_mode = str(opened.tile[0].args)
+        opened.load()
+        pixels = to_plain_channels(opened, raw_mode)
+    is_same = pixels.convert("RGBA").tobytes() == image.convert("RGBA").tobytes()
+    return stored.getvalue() if is_same else body
+
+
+def _encodings(path: OriginalFile, image: Image.Image, target: Target, exif: bytes | None) -> Iterator[bytes]:
+    """Yields files that are expected to be smaller than at the target's quality, the best one first."""
+    header = read_header(path)
+    if target.format is Format.PNG:
+        yield save_thoroughly(image, metadata_of(image, target, exif))
+        return
+    if header is None or target.quality is None:
+        return
+    if header.kind.startswith("webp lossless"):
+        yield encode_lossless_webp(image, target, exif)
+        return
+    if target.format is Format.JPG:
+        yield from _with_the_originals_tables(path, image, target, exif)
+        return
+    for step in _LOWER_QUALITIES[target.format]:
+        yield encode(image, replace(target, quality=max(1, target.quality - step)), exif)
+
+
+def _with_the_originals_tables(
+    path: OriginalFile, image: Image.Image, target: Target, exif: bytes | None
+) -> Iterator[bytes]:
+    """Yields JPEGs that are quantised as the original is, so that nearly nothing more is lost."""
+    with open_image(path, _ANY_SIDES) as opened:
+        assert isinstance(opened, JpegImagePlugin.JpegImageFile)
+        tables = [opened.quantization[number] for number in sorted(opened.quantization)]
+        subsampling = JpegImagePlugin.get_sampling(opened)
+        if opened.mode == "CMYK" or not tables:
+            return
+    for factor in _COARSER:
+        coarser = [[max(1, min(255, round(factor * value))) for value in table] for table in tables[:2]]
+        yield encode_with_tables(image, target, exif, coarser, "4:2:0" if subsampling < 0 else subsampling)
