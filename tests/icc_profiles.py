@@ -76,8 +76,8 @@ def rgb_profile(description: str, primaries: Sequence[tuple[float, float]], curv
     return profile(b"mntr", b"RGB ", b"XYZ ", description, tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
 
 
-def grey_profile(description: str, curve: bytes) -> bytes:
-    return profile(b"mntr", b"GRAY", b"XYZ ", description, {b"kTRC": curve})
+def grey_profile(description: str, curve: bytes, connection: bytes = b"XYZ ") -> bytes:
+    return profile(b"mntr", b"GRAY", connection, description, {b"kTRC": curve})
 
 
 INKS_LAB = {

@@ -26,6 +26,7 @@ _CREATED = (2026, 1, 1, 0, 0, 0)  # the same in every profile, so that variants 
 _MAX_TAGS = 100  # profiles have about 20
 _COLOR_CURVES, _GREY_CURVE = (b"rTRC", b"gTRC", b"bTRC"), (b"kTRC",)
 _SRGB_CURVE = b"para" + struct.pack(">IHH5i", 0, 3, 0, 157286, 62119, 3417, 5072, 2651)  # IEC 61966-2-1
+_TABLES = {b"A2B0", b"A2B1", b"D2B0", b"D2B1"}  # of a profile; they count instead of its curves
 _PARAMETERS = {0: 1, 1: 3, 2: 4, 3: 5, 4: 7}  # of parametric curves, 10.18
 
 
@@ -68,21 +69,21 @@ def display_p3_profile() -> bytes:
     )
 
 
-def split_curves(profile: bytes) -> tuple[list[list[int]], bytes] | None:
+def split_curves(profile: bytes) -> tuple[list[list[int]], bytes | None] | None:
     """Splits `profile` in two: the tables that convert samples of 16 bits to samples of 8 bits with sRGB's curve, one
-    for each channel; and the profile of the converted samples.
+    for each channel; and the profile of the converted samples, which grey does not need.
 
     Returns None for profiles without curves, and for broken ones.
     """
     try:
         tags = _tags(profile)
         names = _COLOR_CURVES if profile[16:20] == b"RGB " else _GREY_CURVE
-        if b"A2B0" in tags or not all(name in tags for name in names):
+        if not tags.keys().isdisjoint(_TABLES) or not all(name in tags for name in names):
             return None
-        tables = [_to_srgb_samples(profile[tags[name][0] : sum(tags[name])]) for name in names]
+        tables = [_to_srgb_samples(_curve_in(profile, tags[name])) for name in names]
     except (ArithmeticError, ValueError, LookupError, TypeError, struct.error):
         return None
-    return tables, _with_srgb_curves(profile, len(tags), names)
+    return tables, None if names is _GREY_CURVE else _with_srgb_curves(profile, len(tags), names)
 
 
 @cache
@@ -94,14 +95,24 @@ def linear_tables() -> list[int]:
 def grey_levels(profile: bytes) -> list[int] | None:
     """Returns the table from 256 levels of grey to sRGB's; None for profiles without a curve, and for broken ones."""
     try:
-        tag = _tags(profile)[b"kTRC"]
-        return _to_srgb_samples(profile[tag[0] : sum(tag)], 255)
+        tags = _tags(profile)
+        return None if not tags.keys().isdisjoint(_TABLES) else _to_srgb_samples(_curve_in(profile, tags[b"kTRC"]), 255)
     except (ArithmeticError, ValueError, LookupError, TypeError, struct.error):
         return None
 
 
-def _to_srgb_samples(tag: bytes, most: int = 65535) -> list[int]:
-    curve = _read_curve(tag)
+def _curve_in(profile: bytes, tag: tuple[int, int]) -> Curve:
+    """Returns a curve to light. Where a profile's colours are CIELAB, grey's curve is to lightness (8.3.4, F.2)."""
+    curve = _read_curve(profile[tag[0] : sum(tag)])
+    return (lambda sample: _light(curve(sample))) if profile[20:24] == b"Lab " else curve
+
+
+def _light(lightness: float) -> float:
+    """The luminance of CIELAB's lightness, both 0 to 1."""
+    return ((100 * lightness + 16) / 116) ** 3 if lightness > 0.08 else 100 * lightness / (24389 / 27)
+
+
+def _to_srgb_samples(curve: Curve, most: int = 65535) -> list[int]:
     return [round(255 * srgb_encode(min(1.0, max(0.0, curve(value / most))))) for value in range(most + 1)]
 
 

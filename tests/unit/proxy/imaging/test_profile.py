@@ -8,15 +8,17 @@ import pytest
 from PIL import Image
 
 from proxy.imaging.color import to_srgb
-from proxy.imaging.icc import split_curves
+from proxy.imaging.icc import grey_levels, split_curves
 from tests.icc_profiles import (
     ADOBE_RGB,
     DISPLAY_P3,
     SRGB_XY,
+    gamma_curve,
     grey_profile,
     press_profile,
     rgb_profile,
 )
+from tests.icc_profiles import profile as icc_profile
 from tests.photographs import photograph
 from tests.pictures import jpeg, png, raw_png, webp
 from tests.unit.proxy.imaging.color_sources import (
@@ -173,3 +175,27 @@ def test_profile_of_a_megabyte_is_applied(write: Callable[..., bytes]) -> None:
 )
 def test_profile_without_sound_curves_is_not_split(profile: bytes) -> None:
     assert split_curves(profile) is None
+
+
+@pytest.mark.parametrize("curve", ["identity", "gamma 1.8", "table"])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_curve_of_a_grey_profile_in_cielab_is_of_lightness(curve: str, depth: int) -> None:
+    lightness = grey_profile("Lightness", CURVES[curve], b"Lab ")
+    greys = np.arange(100).reshape(1, 100).repeat(100, 0) * 255 // 99
+    samples = greys * (257 if depth == 16 else 1)
+
+    shown = picture(raw_png(samples, depth, iccp(lightness)), WHOLE)
+
+    expected = pixels(by_littlecms(Image.fromarray(greys.astype(np.uint8)), lightness))
+    assert np.abs(pixels(shown) - expected).max() <= ROUNDING
+
+
+def test_tables_of_a_profile_count_before_its_curves() -> None:
+    """Also one for the second rendering intent alone, which littleCMS looks for first."""
+    curve = {b"kTRC": gamma_curve(1.0)}
+    plain, mixed = (
+        icc_profile(b"mntr", b"GRAY", b"XYZ ", "Grey", tags) for tags in (curve, curve | {b"A2B1": b"mft2" + bytes(96)})
+    )
+
+    assert (grey_levels(plain) is None, split_curves(plain) is None) == (False, False)
+    assert (grey_levels(mixed), split_curves(mixed)) == (None, None)
