@@ -109,7 +109,8 @@ def _png(file: BinaryIO) -> bytes | None:
     color = color_of_code_points(found.get(b"cICP", b""))
     if color:
         return _profile(grey, *color)
-    if profile := _inflate(found.get(b"iCCP", b"")):
+    profile = _inflate(found.get(b"iCCP", b"")) or b""
+    if profile[36:40] == b"acsp" and profile[16:20] == (b"GRAY" if grey else b"RGB "):
         return profile
     if len(found.get(b"sRGB", b"")) == 1:
         return None

@@ -7,6 +7,7 @@ import pytest
 
 from tests.icc_profiles import (
     DISPLAY_P3_XY,
+    GREY_GAMMA_22,
     SRGB_XY,
     Matrix,
     srgb_encode,
@@ -28,6 +29,7 @@ from tests.unit.proxy.imaging.color_sources import (
     cicp,
     gama,
     grid,
+    iccp,
 )
 from tests.unit.proxy.imaging.reference import color_at, picture, pixels
 
@@ -81,6 +83,8 @@ CHUNKS = {
     "cICP of linear light": ((cicp(1, 8, 0, 1),), LINEAR_RED),
     "profile before sRGB": ((SRGB, P3_CHUNK), P3_RED),
     "profile before gAMA": ((gama(1.0), P3_CHUNK), P3_RED),
+    "profile of text": ((iccp(bytes(200)), gama(1.0)), LINEAR_RED),
+    "profile of greys": ((iccp(GREY_GAMMA_22), gama(1.0)), LINEAR_RED),
     "sRGB before gAMA and cHRM": ((SRGB, gama(1.0), chrm(DISPLAY_P3_XY)), RED),
     "sRGB that is too long": ((chunk(b"sRGB", b"\0\0"), gama(1.0)), LINEAR_RED),
     "gAMA": ((gama(1.0),), LINEAR_RED),
