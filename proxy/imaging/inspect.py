@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from proxy.imaging import vips
 from proxy.imaging.alpha import is_transparent, unpremultiply
 from proxy.imaging.color import to_srgb
 from proxy.imaging.decode import decode
@@ -12,6 +13,7 @@ from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.pipeline import REDUCING_GAP
+from proxy.imaging.png_pixels import pixel_chunks, raise_if_rows_are_missing
 from proxy.imaging.privacy import private_exif, private_metadata
 from proxy.imaging.resize import DECODE_TIER
 from proxy.imaging.thumbhash import thumbhash
@@ -53,6 +55,9 @@ def inspect(path: OriginalFile, limits: Limits) -> Inspection:
     """
     header = read_header(path)
     original = decode(path, _PLACEHOLDER_SIDE if header and header.is_scaled_cheaply else DECODE_TIER, limits)
+    by_pillow = not vips.is_installed() or header is None or header.kind.endswith("16")
+    if original.format is SourceFormat.PNG and by_pillow:  # libvips does it itself
+        raise_if_rows_are_missing(pixel_chunks(path))
     width, height = original.upright_size
     small = to_srgb(unpremultiply(_downscale(original.pixels)), original.profile)
     image = original.turn_upright(small).convert("RGBA")

@@ -24,6 +24,7 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column and row, and steps, of the passes of an interlaced image."""
 _CHECKSUM = 4  # bytes
+_COLOR_TYPE = 25  # where its byte is
 
 TRUNCATED = "The file is truncated or damaged. Export it again."
 
@@ -95,12 +96,25 @@ def _reduce(file: BinaryIO) -> BytesIO:
             raise Undecodable("Apple's CgBI form of PNG, made for iOS apps, is not supported. Export it again as PNG.")
         if chunk.kind == _PIXELS or chunk.kind in once:
             once.discard(chunk.kind)
-            _copy(file, chunk, reduced)
+            if _is_used(chunk, reduced):
+                _copy(file, chunk, reduced)
         elif chunk.kind in _COMPRESSED:
             bomb.add(file, chunk)
     reduced.write(b"\0\0\0\0IEND\xaeB\x60\x82")
     reduced.seek(0)
     return reduced
+
+
+def _is_used(chunk: Part, reduced: BytesIO) -> bool:
+    """Whether decoders need a chunk. They ignore transparency of a wrong length, and unused palettes."""
+    color = bytes(reduced.getbuffer()[_COLOR_TYPE : _COLOR_TYPE + 1])
+    match chunk.kind:
+        case b"PLTE":
+            return color == b"\3"
+        case b"tRNS":
+            return chunk.length in {b"\0": (2,), b"\2": (6,), b"\3": range(1, 257)}.get(color, ())
+        case _:
+            return True
 
 
 def _copy(file: BinaryIO, chunk: Part, reduced: BytesIO) -> None:

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -93,6 +94,49 @@ def test_png_without_its_last_pixels_is_refused() -> None:
     for whole in PNGS.values():
         with pytest.raises(Undecodable):
             rendered(whole[:-30] + chunk(b"IEND", b""), WANTED)
+
+
+def with_rows(whole: bytes, rows: bytes) -> bytes:
+    start = whole.index(b"IDAT") - 4
+    return whole[:start] + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("missing", [1, 10, 120])
+def test_png_without_whole_rows_is_refused_in_every_depth(missing: int) -> None:
+    """Although nothing is damaged: the data ends as it should, only too early."""
+    for whole in PNGS.values():
+        start = whole.index(b"IDAT")
+        rows = zlib.decompress(whole[start + 4 : start + 4 + int.from_bytes(whole[start - 4 : start])])
+        kept = rows[: len(rows) // PHOTOGRAPH.height * (PHOTOGRAPH.height - missing)]
+        with on_disk(with_rows(whole, kept)) as path, pytest.raises(Undecodable, match="truncated"):
+            inspect(path, LIMITS)
+        with on_disk(with_rows(whole, rows)) as path:
+            inspect(path, LIMITS)
+
+
+@pytest.mark.parametrize(("missing", "accepted"), [(0, True), (1, False)])
+def test_rows_of_an_interlaced_png_are_counted(missing: int, accepted: bool) -> None:
+    for sides in [(101, 103), (128, 100)]:
+        header = struct.pack(">IIBBBBB", *sides, 16, 0, 0, 0, 1)
+        passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+        rows = [len(range(t, sides[1], down)) * [1 + 2 * len(range(x, sides[0], by))] for x, t, by, down in passes]
+        packed = zlib.compress(bytes(sum(map(sum, rows)) - missing * rows[-1][0]))
+        whole = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+        with on_disk(whole) as path, nullcontext() if accepted else pytest.raises(Undecodable):
+            inspect(path, LIMITS)
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("depth", [8, 16])
+def test_transparency_and_colours_of_a_wrong_length_are_ignored(depth: int) -> None:
+    color, grey = (DEEP, DEEP[:, :, 0]) if depth == 16 else (DEEP // 257, DEEP[:, :, 0] // 257)
+    for samples in (color, grey, np.dstack([color, grey])):
+        whole = raw_png(samples, depth)
+        for useless in (chunk(b"tRNS", b"a"), chunk(b"PLTE", b"ab"), broken(b"PLTE", b"abc")):
+            damaged = whole[:AFTER_HEADER] + useless + whole[AFTER_HEADER:]
+
+            assert rendered(damaged, WANTED) == rendered(whole, WANTED)
 
 
 @pytest.mark.promise("A5")
