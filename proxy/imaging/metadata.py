@@ -38,7 +38,8 @@ _EXIF, _XMP, _MORE_XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http:
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _COMMENT = b"\xfe"
 _PROVENANCE = b"\xeb"  # APP11, where JPEG has boxes of metadata (JUMBF, ISO 19566-5)
-_JPEG_METADATA = (b"\xe1", b"\xed", _PROVENANCE, _COMMENT)
+_JFIF = b"\xe0"  # APP0
+_JPEG_METADATA = (_JFIF, b"\xe1", b"\xed", _PROVENANCE, _COMMENT)
 _PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"caBX")
 _C2PA = b"c2pa"  # the label of a C2PA manifest store
 _MAX_LABEL = 256  # bytes in which the label is
@@ -133,6 +134,10 @@ def _jpeg_block(marker: bytes, body: bytes) -> Iterator[Block]:
     if marker == _PROVENANCE:
         if _C2PA in body[:_MAX_LABEL]:
             yield Block(Source.PROVENANCE, b"")
+        return
+    if marker == _JFIF:
+        if body.startswith(b"JFXX\0") or (body.startswith(b"JFIF\0") and all(body[12:14])):
+            yield Block(Source.THUMBNAIL, b"")
         return
     kinds = {_EXIF: Source.EXIF, _XMP: Source.XMP, _MORE_XMP: Source.XMP, _PHOTOSHOP: Source.PHOTOSHOP}
     for name, source in kinds.items():

@@ -7,6 +7,7 @@ usual property names and never parsed, so no XML entity is expanded.
 import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from itertools import islice
 from typing import Literal
 
 from proxy.imaging.metadata import Block, Source, metadata_blocks
@@ -31,7 +32,8 @@ class Private(StrEnum):
     PROVENANCE = "provenance"
     """Who made and edited the image, and how (C2PA content credentials)."""
     PICTURE = "picture"
-    """Another picture behind the first, such as a second view or a depth map. Its own metadata is reported too."""
+    """Another picture or video in the file, such as a second view or a motion photo. Metadata of a picture is reported
+    too."""
 
 
 _LOCATION, _SERIAL, _AUTHOR, _TIME, _DEVICE, _COMMENTS, _THUMBNAIL, _PROVENANCE, _PICTURE = Private
@@ -44,14 +46,15 @@ _USER_COMMENT = 0x9286
 # fmt: off
 _EXIF_TAGS = {
     0xA431: _SERIAL, 0xA435: _SERIAL, 0xC62F: _SERIAL, 0x927C: _SERIAL, 0xA420: _SERIAL,
-    0x013B: _AUTHOR, 0x8298: _AUTHOR, 0x9C9D: _AUTHOR, 0xA430: _AUTHOR,
+    0xA437: _AUTHOR, 0xA438: _AUTHOR, 0x013B: _AUTHOR, 0x8298: _AUTHOR, 0x9C9D: _AUTHOR, 0xA430: _AUTHOR,
     0x0132: _TIME, 0x9003: _TIME, 0x9004: _TIME,
     0x010F: _DEVICE, 0x0110: _DEVICE, 0x0131: _DEVICE, 0x013C: _DEVICE, 0xA433: _DEVICE, 0xA434: _DEVICE,
-    0x010E: _COMMENTS, _USER_COMMENT: _COMMENTS,
+    0x000B: _DEVICE, 0xA439: _DEVICE, 0xA43A: _DEVICE, 0xA43B: _DEVICE, 0xA43C: _DEVICE, 0xC614: _DEVICE,
+    0x010D: _COMMENTS, 0xA436: _COMMENTS, 0x010E: _COMMENTS, _USER_COMMENT: _COMMENTS,
     0x9C9B: _COMMENTS, 0x9C9C: _COMMENTS, 0x9C9E: _COMMENTS, 0x9C9F: _COMMENTS,
 }
 _GPS_TAGS = {
-    0x02: _LOCATION, 0x04: _LOCATION, 0x14: _LOCATION, 0x16: _LOCATION, 0x1C: _LOCATION,
+    0x02: _LOCATION, 0x04: _LOCATION, 0x06: _LOCATION, 0x14: _LOCATION, 0x16: _LOCATION, 0x1C: _LOCATION,
     0x07: _TIME, 0x1D: _TIME,
 }
 _THUMBNAIL_TAGS = {0x0201: _THUMBNAIL, 0x0111: _THUMBNAIL}
@@ -67,22 +70,38 @@ _IPTC = re.compile(rb"\x1c\x02(.)", re.DOTALL)
 _PHOTOSHOP_THUMBNAIL = re.compile(rb"8BIM\x04[\x09\x0c]")
 _XMP_NAMES = {
     _LOCATION: re.compile(
-        rb"GPS(?:L(?:at|ong)itude|Dest|Area)|photoshop:(?:City|State|Country)"
+        rb"GPS(?:L(?:at|ong)itude|Altitude\b|Dest|Area)|shotLocation|photoshop:(?:City|State|Country)"
         rb"|Iptc4xmp(?:Core|Ext):(?:Location|Sublocation|City|ProvinceState|Country|WorldRegion)"
     ),
     _SERIAL: re.compile(rb"SerialNumber"),
     _AUTHOR: re.compile(
         rb"dc:(?:creator|rights|contributor|publisher)|photoshop:(?:Credit|AuthorsPosition|CaptionWriter|Source)"
         rb"|OwnerName|tiff:(?:Artist|Copyright)|xmpRights:Owner|plus:(?:ImageCreator|CopyrightOwner|Licensor)"
-        rb"|CreatorContactInfo|PersonInImage|PersonDisplayName|mwg-rs:Name"
+        rb"|CreatorContactInfo|PersonInImage|PersonDisplayName|mwg-rs:Name|exifEX:(?:Photographer|ImageEditor)|pdf:Author"
     ),
-    _TIME: re.compile(rb"(?:Create|Modify|Metadata)Date|Date(?:Created|Time(?:Original|Digitized)?)\b"),
-    _DEVICE: re.compile(rb"tiff:(?:Make|Model)|CreatorTool|aux:Lens|LensM"),
+    _TIME: re.compile(rb"(?:Create|Modify|Metadata)Date|Date(?:Created|Time(?:Original|Digitized)?)\b|stEvt:when"),
+    _DEVICE: re.compile(rb"tiff:(?:Make|Model)|CreatorTool|softwareAgent|aux:Lens|LensM"),
     _COMMENTS: re.compile(
         rb"dc:(?:description|title|subject)|UserComment|photoshop:(?:Headline|Instructions)|hierarchicalSubject"
     ),
     _THUMBNAIL: re.compile(rb"xmpGImg:image"),
     _PROVENANCE: re.compile(rb"dcterms:provenance"),
+    _PICTURE: re.compile(rb"MotionPhoto\b|MicroVideo\b|G(?:Image|Depth|Audio):Data\b"),
+}
+_NAMESPACE = re.compile(rb"""xmlns:([\w.-]{1,40})\s*=\s*["']([^"']{1,100})["']""")
+_PREFIX = re.compile(rb"[\w.-]{1,40}:")
+_MOST_NAMESPACES = 40  # files have about ten
+_USUAL_PREFIXES = {
+    b"http://cipa.jp/exif/1.0/": b"exifEX",
+    b"http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": b"Iptc4xmpCore",
+    b"http://iptc.org/std/Iptc4xmpExt/2008-02-29/": b"Iptc4xmpExt",
+    b"http://ns.adobe.com/photoshop/1.0/": b"photoshop",
+    b"http://ns.adobe.com/tiff/1.0/": b"tiff",
+    b"http://ns.adobe.com/xap/1.0/rights/": b"xmpRights",
+    b"http://ns.useplus.org/ldf/xmp/1.0/": b"plus",
+    b"http://purl.org/dc/elements/1.1/": b"dc",
+    b"http://purl.org/dc/terms/": b"dcterms",
+    b"http://www.metadataworkinggroup.com/schemas/regions/": b"mwg-rs",
 }
 _BY_PRESENCE = {
     Source.TIME: _TIME,
@@ -122,7 +141,8 @@ def _kinds_in_block(block: Block) -> Iterable[Private]:
         case Source.EXIF:
             return _kinds_in_exif(block.body)
         case Source.XMP:
-            return [kind for kind, names in _XMP_NAMES.items() if names.search(block.body)]
+            text = _with_usual_prefixes(block.body.replace(b"\0", b""))  # also of UTF-16
+            return [kind for kind, names in _XMP_NAMES.items() if names.search(text)]
         case Source.PHOTOSHOP:
             return _kinds_in_photoshop(block.body)
         case Source.TEXT:
@@ -131,6 +151,17 @@ def _kinds_in_block(block: Block) -> Iterable[Private]:
             return [_COMMENTS] if block.body.strip(b"\0 ") else []
         case Source.TIME | Source.PROVENANCE | Source.PICTURE | Source.THUMBNAIL:
             return [_BY_PRESENCE[block.source]]
+
+
+def _with_usual_prefixes(xmp: bytes) -> bytes:
+    """Renames the prefixes of known namespaces: a file may choose them freely."""
+    stated = (match.groups() for match in islice(_NAMESPACE.finditer(xmp), _MOST_NAMESPACES))
+    renamed = {
+        prefix + b":": _USUAL_PREFIXES[name] + b":"
+        for prefix, name in stated
+        if _USUAL_PREFIXES.get(name, prefix) != prefix
+    }
+    return _PREFIX.sub(lambda found: renamed.get(found[0], found[0]), xmp) if renamed else xmp
 
 
 def _kinds_in_photoshop(body: bytes) -> Iterator[Private]:

@@ -53,6 +53,10 @@ EXIF = {
     "original date": (exif(BASE.DateTimeOriginal, "2024:01:01 00:00:00", ExifTags.IFD.Exif), [TIME]),
     "make": (exif(BASE.Make, "Darkroom"), [DEVICE]),
     "program": (exif(BASE.Software, "17.2"), [DEVICE]),
+    "photographer": (exif(0xA437, "Ada", ExifTags.IFD.Exif), [AUTHOR]),
+    "image's title": (exif(0xA436, "At home", ExifTags.IFD.Exif), [COMMENTS]),
+    "firmware": (exif(0xA439, "1.0", ExifTags.IFD.Exif), [DEVICE]),
+    "altitude": (exif(GPS.GPSAltitude, 34.0, ExifTags.IFD.GPSInfo), [LOCATION]),
     "description": (exif(BASE.ImageDescription, "At home"), [COMMENTS]),
     "user comment": (exif(BASE.UserComment, b"ASCII\0\0\0at home", ExifTags.IFD.Exif), [COMMENTS]),
     "user comment of nothing": (exif(BASE.UserComment, b"ASCII\0\0\0" + bytes(32), ExifTags.IFD.Exif), []),
@@ -84,6 +88,15 @@ XMPS = {
     "city": (b"<photoshop:City>Berlin</photoshop:City>", [LOCATION]),
     "country": (b'photoshop:Country="Atlantis"', [LOCATION]),
     "place shown": (b"<Iptc4xmpExt:LocationShown/>", [LOCATION]),
+    "city under another prefix": (
+        b'<a xmlns:ps="http://ns.adobe.com/photoshop/1.0/"><ps:City>Berlin</ps:City></a>',
+        [LOCATION],
+    ),
+    "city in UTF-16": ("<photoshop:City>Berlin</photoshop:City>".encode("utf-16"), [LOCATION]),
+    "photographer": (b'exifEX:Photographer="Ada"', [AUTHOR]),
+    "history": (b'stEvt:softwareAgent="Editor" stEvt:when="2024-01-01"', [TIME, DEVICE]),
+    "motion photo": (b'GCamera:MotionPhoto="1"', [PICTURE]),
+    "embedded image": (b'GImage:Data="/9j/"', [PICTURE]),
     "person shown": (b"<Iptc4xmpExt:PersonInImage/>", [AUTHOR]),
     "face": (b'mwg-rs:Name="Ada"', [AUTHOR]),
     "provenance": (b'dcterms:provenance="https://example.com/a.c2pa"', [PROVENANCE]),
@@ -127,6 +140,18 @@ def test_iptc_kinds_are_found(dataset: int, kinds: list[Private]) -> None:
 
 def test_photoshop_thumbnail_is_found() -> None:
     assert found(with_segments(segment(0xED, b"Photoshop 3.0\0" + b"8BIM\x04\x0c\0\0" + bytes(30)))) == [THUMBNAIL]
+
+
+@pytest.mark.parametrize(
+    ("body", "kinds"),
+    [
+        (b"JFXX\0\x10\xff\xd8\xff\xd9", [THUMBNAIL]),
+        (b"JFIF\0\1\2\0\0\1\0\1\1\1rgb", [THUMBNAIL]),
+        (b"JFIF\0\1\2\0\0\1\0\1\0\0", []),
+    ],
+)
+def test_thumbnail_in_jfif_is_found(body: bytes, kinds: list[Private]) -> None:
+    assert found(with_segments(segment(0xE0, body))) == kinds
 
 
 @pytest.mark.parametrize("name", [b"exif", b"APP1"])
