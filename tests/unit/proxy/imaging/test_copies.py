@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from proxy.imaging.decode import decode
 from proxy.imaging.encode import encode
@@ -49,6 +49,14 @@ def few_colors() -> bytes:
     return png(photograph("camera.png").resize((200, 200)).quantize(16), compress_level=9)
 
 
+def drawing() -> Image.Image:
+    """Lines of text, for which libwebp's effort matters most."""
+    image = Image.new("RGB", (300, 300), "white")
+    for top in range(0, 300, 12):
+        ImageDraw.Draw(image).text((5, top), f"{top} lines of text in {top * 7919 % 1000} words", "#303030")
+    return image
+
+
 COFFEE = photograph("coffee.png").resize((200, 200))
 SMALL = {
     "jpeg, low quality": (jpeg(COFFEE, quality=10, subsampling="4:2:0", optimize=True), Format.JPG),
@@ -58,6 +66,7 @@ SMALL = {
     "webp, low quality": (webp(COFFEE, lossless=False, quality=20), Format.WEBP),
     "webp, lowest quality": (webp(COFFEE, lossless=False, quality=1), Format.WEBP),
     "webp, lossless gradient": (webp(Image.linear_gradient("L").convert("RGB")), Format.WEBP),
+    "webp, lossless drawing": (webp(drawing(), quality=100, method=4), Format.WEBP),
     "png, optimised": (png(COFFEE, optimize=True), Format.PNG),
     "png, gradient": (png(smooth(), optimize=True), Format.PNG),
     "png, 16 colours": (few_colors(), Format.PNG),
