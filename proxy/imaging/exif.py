@@ -33,12 +33,15 @@ _UNTRUE = {
     ExifTags.Base.CompressedBitsPerPixel,
     0x9214,  # SubjectArea
     ExifTags.Base.SubjectLocation,
+    ExifTags.Base.FocalPlaneXResolution,
+    ExifTags.Base.FocalPlaneYResolution,
+    ExifTags.Base.FocalPlaneResolutionUnit,
     ExifTags.Base.Gamma,
     ExifTags.IFD.Interop,
     0x8773,  # a colour profile, as in TIFF
     0x02BC,  # XMP, as in TIFF
 }
-"""What describes the samples of the original, or positions in it."""
+"""What describes the samples of the original, their number for a length, or positions in it."""
 
 _COLOR_SPACES = {ColorSpace.SRGB: 1, ColorSpace.DISPLAY_P3: 0xFFFF}  # uncalibrated, which a profile explains
 

@@ -185,6 +185,8 @@ def test_kept_exif_is_true_of_the_variant(format: Format) -> None:
         ExifTags.Base.ExifImageWidth: 180,
         ExifTags.Base.ExifImageHeight: 120,
         ExifTags.Base.SubjectLocation: (90, 60),
+        ExifTags.Base.FocalPlaneXResolution: 5798.6,
+        ExifTags.Base.FocalPlaneResolutionUnit: 2,
         ExifTags.IFD.Interop: {ExifTags.Interop.InteropIndex: "R03"},
     }
     original = jpeg(COFFEE, exif=exif, icc_profile=DISPLAY_P3)
