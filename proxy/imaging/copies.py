@@ -7,6 +7,7 @@ what an optimiser has saved should not be spent again. Figures: docs/decisions/0
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 
 from PIL import Image, JpegImagePlugin
 
@@ -17,7 +18,7 @@ from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits, open_image
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.png import save_thoroughly
-from proxy.imaging.png_pixels import has_only_rows, pixel_chunks
+from proxy.imaging.png_pixels import compress_rows_again, pixel_chunks
 from proxy.imaging.target import Target
 from proxy.model import ColorSpace, Format
 
@@ -40,7 +41,7 @@ def no_larger_copy(
     if not is_copy or too_many or target.score is not None or target.watermark is not None:
         return body
     if target.format is Format.PNG and exif is None:
-        body = _stored_png(path, image, target, body)
+        body = _with_the_originals_filters(path, image, target, body)
     if target.sharpen is not None or len(body) <= (at_most := _size(path)):
         return body
     tries = _encodings(path, image, target, exif)
@@ -52,20 +53,20 @@ def _size(path: OriginalFile) -> int:
         return file.seek(0, os.SEEK_END)
 
 
-def _stored_png(path: OriginalFile, image: Image.Image, target: Target, body: bytes) -> bytes:
-    """Returns the original's pixels as they are compressed, if they are those of `image`, and smaller than `body`."""
-    stored = pixel_chunks(path)
+def _with_the_originals_filters(path: OriginalFile, image: Image.Image, target: Target, body: bytes) -> bytes:
+    """Returns the original's rows, compressed again, if they show `image`, and are smaller than `body`."""
     header = read_header(path)
-    if target.color_space is not ColorSpace.SRGB or len(stored.getvalue()) >= len(body):
+    if target.color_space is not ColorSpace.SRGB or header is None or header.kind.endswith("16"):
         return body
-    if header is None or header.kind.endswith("16") or not has_only_rows(stored):
-        return body
-    with Image.open(stored, formats=("PNG",)) as opened:
+    stored = pixel_chunks(path)
+    with Image.open(BytesIO(stored.getvalue()), formats=("PNG",)) as opened:
         raw_mode = str(opened.tile[0].args)
         opened.load()
+        used = {color for _, color in opened.getcolors() or ()} if opened.mode == "P" else ()
         pixels = to_plain_channels(opened, raw_mode)
-    is_same = pixels.convert("RGBA").tobytes() == image.convert("RGBA").tobytes()
-    return stored.getvalue() if is_same else body
+    if pixels.convert("RGBA").tobytes() != image.convert("RGBA").tobytes():
+        return body
+    return min(compress_rows_again(stored, used) or body, body, key=len)
 
 
 def _encodings(path: OriginalFile, image: Image.Image, target: Target, exif: bytes | None) -> Iterator[bytes]:

@@ -34,6 +34,7 @@ from proxy.imaging.copies import no_larger_copy
 from proxy.imaging.decode import Original, decode
 from proxy.imaging.effects import apply_effects
 from proxy.imaging.encode import encode, flatten, profile_of
+from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.resize import CENTER, Box, decode_tier, place

@@ -5,7 +5,8 @@ Also tells whether the compressed rows are as many as the header announces (ISO 
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from contextlib import suppress
 from io import BytesIO
 from typing import BinaryIO
 
@@ -13,8 +14,10 @@ from proxy.errors import Undecodable
 from proxy.imaging.containers import MAX_CHUNKS, Part, TooManyParts, png_chunks, read_body
 from proxy.imaging.original_file import OriginalFile
 
+_SIGNATURE, _LAST_CHUNK = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB\x60\x82"
 _ONCE, _PIXELS, _END = (b"IHDR", b"PLTE", b"tRNS"), b"IDAT", b"IEND"
 _APPLE = b"CgBI"
+_PALETTE = 3  # the colour type
 _COMPRESSED = (b"zTXt", b"iTXt", b"iCCP")
 _FREE, _RATIO, _MOST = 2 << 20, 100, 64 << 20
 """A bomb is text of more than `_FREE` bytes, inflated, and `_RATIO` times its compressed size; or of more than `_MOST`
@@ -49,30 +52,64 @@ def raise_if_rows_are_missing(reduced: BinaryIO) -> None:
 
     Inflates all of them: a third of a second for 100 MB.
     """
-    inflated, ended, _ = _inflate_rows(reduced)
+    inflated, ended = _inflate_rows(reduced)
     if inflated < _announced(reduced) or not ended:
         raise Undecodable(TRUNCATED)
 
 
-def has_only_rows(reduced: BinaryIO) -> bool:
-    """Whether nothing is hidden behind the rows of a PNG: no further rows, and no bytes that are not inflated."""
-    inflated, ended, rest = _inflate_rows(reduced)
-    return (inflated, ended, rest) == (_announced(reduced), True, b"")
+def compress_rows_again(reduced: BinaryIO, used: Container[object]) -> bytes | None:
+    """Returns a PNG with the same rows, filtered as they are, but compressed anew; None if it has a transparent colour.
 
-
-def _inflate_rows(file: BinaryIO) -> tuple[int, bool, bytes]:
-    """Returns how many bytes the rows have, whether they end as zlib's data should, and what follows."""
-    inflater, inflated, rest = zlib.decompressobj(), 0, b""
+    So it has nothing of the file but pixels, and the filters that an optimiser chose for them. `used`: the entries of
+    the palette that pixels have; the others become black. Inflates the rows whole.
+    """
+    chunks, packed = [], b""
+    for chunk in png_chunks(reduced, MAX_CHUNKS):
+        body = read_body(reduced, chunk, chunk.length)
+        match chunk.kind:
+            case b"IHDR":
+                has_palette = body[9] == _PALETTE
+                chunks.append(_chunk(b"IHDR", body))
+            case b"PLTE":
+                colors = (body[start : start + 3] for start in range(0, len(body), 3))
+                chunks.append(_chunk(b"PLTE", b"".join(c if n in used else bytes(3) for n, c in enumerate(colors))))
+            case b"tRNS" if has_palette:
+                chunks.append(_chunk(b"tRNS", bytes(a if n in used else 255 for n, a in enumerate(body))))
+            case b"tRNS":
+                return None
+            case b"IDAT":
+                packed += body
+            case _:
+                pass
+    length = _announced(reduced)
     try:
+        rows = zlib.decompressobj().decompress(packed, length)
+    except zlib.error:
+        return None
+    strategies = (zlib.Z_FILTERED, zlib.Z_DEFAULT_STRATEGY)
+    smallest = min((_compressed(rows, strategy) for strategy in strategies), key=len)
+    return b"".join([_SIGNATURE, *chunks, _chunk(_PIXELS, smallest), _LAST_CHUNK])
+
+
+def _compressed(rows: bytes, strategy: int) -> bytes:
+    deflater = zlib.compressobj(9, memLevel=9, strategy=strategy)
+    return deflater.compress(rows) + deflater.flush()
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return len(body).to_bytes(4) + kind + body + zlib.crc32(body, zlib.crc32(kind)).to_bytes(_CHECKSUM)
+
+
+def _inflate_rows(file: BinaryIO) -> tuple[int, bool]:
+    """Returns how many bytes the rows have, and whether they end as zlib's data should."""
+    inflater, inflated = zlib.decompressobj(), 0
+    with suppress(zlib.error):
         for chunk in png_chunks(file, MAX_CHUNKS):
             packed = read_body(file, chunk, chunk.length) if chunk.kind == _PIXELS else b""
             while packed and not inflater.eof:
                 inflated += len(inflater.decompress(packed, _STEP))
                 packed = inflater.unconsumed_tail
-            rest += packed + inflater.unused_data[:1] if inflater.eof else b""
-    except zlib.error:
-        return inflated, False, rest
-    return inflated, inflater.eof, rest
+    return inflated, inflater.eof
 
 
 def _announced(file: BinaryIO) -> int:
@@ -100,7 +137,7 @@ def _reduce(file: BinaryIO) -> BytesIO:
                 _copy(file, chunk, reduced)
         elif chunk.kind in _COMPRESSED:
             bomb.add(file, chunk)
-    reduced.write(b"\0\0\0\0IEND\xaeB\x60\x82")
+    reduced.write(_LAST_CHUNK)
     reduced.seek(0)
     return reduced
 
