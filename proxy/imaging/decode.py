@@ -12,12 +12,12 @@ from proxy.imaging.alpha import premultiply, to_plain_channels
 from proxy.imaging.containers import MAX_CHUNKS, TooManyParts, gif_blocks, png_chunks, read_body
 from proxy.imaging.exif import true_exif
 from proxy.imaging.header import read_header
-from proxy.imaging.jpeg_end import decode_without_end
+from proxy.imaging.jpeg_end import decode_without_end, draft
 from proxy.imaging.limits import PILLOW_NAMES, Limits, open_image
 from proxy.imaging.metadata import MAX_GIF_BLOCKS, Source, metadata_blocks
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.profile import read_profile
-from proxy.imaging.resize import decode_scale, decode_size, reduction_factor
+from proxy.imaging.resize import DECODE_TIER, SMALL_TIER, decode_scale, decode_size, reduction_factor
 from proxy.imaging.sixteen_bit import DeepSamples, is_deep, split_profile, to_eight_bits
 from proxy.imaging.tiff_decoding import keep_as_stored, tiff_exif, tiff_orientation
 from proxy.model import ColorSpace, SourceFormat
@@ -184,15 +184,15 @@ def _decode_pixels(
             return vips.decode_transparent_webp(path, factor), (1 / factor, 1 / factor)
         pixels = vips.decode_webp(path, decode_scale(image.size, tier))
         return pixels, (pixels.width / width, pixels.height / height)
-    needed = decode_size(image.size, tier)
-    drafted = image.draft(None, needed)
+    scale = draft(image, decode_size(image.size, tier))
     try:
         image.load()
     except OSError:
         if image.format not in _JPEG:
             raise
-        image = decode_without_end(path, needed)
-    scale = 1.0 if drafted is None else drafted[1][2] / width
+        # At an eighth, as inspections have it, the missing half of a last block would not be seen.
+        larger = tier if tier >= SMALL_TIER else DECODE_TIER
+        image, scale = decode_without_end(path, decode_size((width, height), larger))
     if image.mode == "I;16":  # HEIC of 10 or 12 bits
         image = to_eight_bits(image)
     if image.format == "GIF":

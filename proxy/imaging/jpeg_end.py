@@ -27,8 +27,15 @@ _MISSING = "pixels are missing"
 _BAND = 64  # rows
 
 
-def decode_without_end(path: OriginalFile, size: tuple[int, int]) -> Image.Image:
-    """Decodes at least `size` pixels. Raises OSError if pixels are missing or damaged."""
+def draft(image: Image.Image, size: tuple[int, int]) -> float:
+    """Lets the decoder of `image` scale it, to at least `size` pixels. Returns the scale; 1 for all but JPEG."""
+    width = image.width
+    drafted = image.draft(None, size)
+    return 1.0 if drafted is None else drafted[1][2] / width
+
+
+def decode_without_end(path: OriginalFile, size: tuple[int, int]) -> tuple[Image.Image, float]:
+    """Decodes at least `size` pixels. Returns them and their scale. Raises OSError if pixels are missing or damaged."""
     file = BytesIO()
     with path.open("rb") as original:
         file.write(_whole_scans(original.read()))
@@ -39,12 +46,12 @@ def decode_without_end(path: OriginalFile, size: tuple[int, int]) -> Image.Image
         file.truncate()
         file.write(tail)
         with Image.open(file, formats=("JPEG",)) as image:
-            image.draft(None, size)
+            scale = draft(image, size)
             image.load()
         digests.add(_digest(image))
     if len(digests) > 1:
         raise OSError(_MISSING)
-    return image
+    return image, scale
 
 
 def _whole_scans(data: bytes) -> bytes:

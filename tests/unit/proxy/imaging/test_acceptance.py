@@ -222,6 +222,18 @@ def test_jpeg_without_its_last_pixels_is_refused(name: str, end: str) -> None:
             rendered(pixels[:-missing] + ENDS[end], WANTED)
 
 
+@pytest.mark.parametrize("name", ["grey", "4:4:4"])
+def test_large_jpeg_without_its_last_pixels_is_refused_at_its_upload(name: str) -> None:
+    """Inspection decodes it at an eighth, where half of a block seems to be all of it."""
+    noise = Image.effect_noise((1600, 1072), 60)
+    whole = jpeg(noise if name == "grey" else Image.merge("RGB", [noise] * 3), quality=92, subsampling="4:4:4")
+    pixels = without_end(whole)
+
+    for missing in (1, 2, 5, 10, 20):
+        with on_disk(pixels[:-missing]) as path, pytest.raises(Undecodable):
+            inspect(path, LIMITS)
+
+
 def test_progressive_jpeg_without_its_last_scans_is_refused() -> None:
     whole = JPEGS["progressive"]
     starts = [at for at in range(len(whole)) if whole[at : at + 2] == b"\xff\xda"]
