@@ -1,7 +1,7 @@
 """Loads the settings and reports all mistakes at once."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -88,15 +88,18 @@ def load_settings(sources: Sources | None = None, needs: Needs | None = None, **
     try:
         settings = Settings.model_validate(sources.values | overrides, context=context)
     except ValidationError as error:
-        mistakes += [_format_mistake(mistake) for mistake in error.errors() if mistake["type"] != _CONSEQUENTIAL]
+        found = [mistake for mistake in error.errors() if mistake["type"] != _CONSEQUENTIAL]
+        mistakes += [_format_mistake(mistake, sources.origins) for mistake in found]
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return settings
 
 
-def _format_mistake(mistake: Any) -> str:
+def _format_mistake(mistake: Any, origins: Mapping[str, str]) -> str:
     names = [str(part) for part in mistake["loc"] if part != "[key]"]  # pydantic's, for the name of a size
     where = ".".join(names) if names[0] in _TABLES.values() else names[0].upper()
+    if (origin := origins.get(names[0], "")).startswith("AWS_"):
+        where = origin
     if advice := _ADVICE.get(mistake["type"]):
         bounds = {name: _plain(value) for name, value in mistake.get("ctx", {}).items()}
         return f"{where}: {advice.format(**bounds)}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
-from dotenv.parser import parse_stream
+from dotenv.parser import Binding, parse_stream
 
 CONFIG = "DARKROOM_CONFIG"
 DEFAULT_CONFIG = "darkroom.toml"
@@ -98,9 +98,15 @@ def _read_dotenv(found: Sources) -> dict[str, str | None]:
     except UnicodeDecodeError:
         found.mistakes.append(".env: not text in UTF-8")
     else:
-        found.mistakes.extend(f".env: line {one.original.line} is not NAME=VALUE" for one in lines if one.error)
+        found.mistakes.extend(f".env: line {_line(one)} is not NAME=VALUE" for one in lines if one.error)
         return dotenv_values(stream=StringIO("".join(one.original.string for one in lines if not one.error)))
     return {}
+
+
+def _line(binding: Binding) -> int:
+    """The number of its line. dotenv's own is that of the first empty line before it."""
+    text = binding.original.string
+    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _add_toml(found: Sources, names: Collection[str], tables: Collection[str]) -> None:
@@ -129,11 +135,15 @@ def _add_endpoint_of_aws(found: Sources, variables: Mapping[str, str | None]) ->
 
     boto3 would connect there all the same, but as if it were AWS: with the bucket in the host name, and with checksums.
     """
-    if "s3_bucket" not in found.values or variables.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "") == "true":
+    if "s3_bucket" not in found.values or _is_true(variables, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
         return
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
         if (value := (variables.get(name) or "").strip()) and "s3_endpoint_url" not in found.values:
             found.values["s3_endpoint_url"], found.origins["s3_endpoint_url"] = value, name
+
+
+def _is_true(variables: Mapping[str, str | None], name: str) -> bool:
+    return (variables.get(name) or "").strip().lower() == "true"
 
 
 def _is_near(given: str, known: str) -> bool:

@@ -95,7 +95,7 @@ class TestVariables:
             ({"AWS_ENDPOINT_URL": "http://a"}, "http://a", "AWS_ENDPOINT_URL"),
             ({"AWS_ENDPOINT_URL_S3": "http://b", "AWS_ENDPOINT_URL": "http://a"}, "http://b", "AWS_ENDPOINT_URL_S3"),
             ({"S3_ENDPOINT_URL": "http://c", "AWS_ENDPOINT_URL_S3": "http://b"}, "http://c", "environment"),
-            ({"AWS_ENDPOINT_URL": "http://a", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, None, None),
+            ({"AWS_ENDPOINT_URL": "http://a", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "True"}, None, None),
         ],
     )
     def test_endpoint_of_boto3_is_that_of_the_bucket(
@@ -151,10 +151,10 @@ class TestVariables:
     def test_line_of_dotenv_that_sets_nothing_is_a_mistake_without_its_text(
         self, capfd: pytest.CaptureFixture[str]
     ) -> None:
-        Path(".env").write_text("# keys\nLOG_LEVEL=xml\nAPI_KEYS hunter2\nexport LOG_FORMAT='json'\n\nDATA_DIR\n")
+        Path(".env").write_text("# keys\nLOG_LEVEL=xml\n\n\nAPI_KEYS hunter2\nexport LOG_FORMAT='json'\n\nDATA_DIR\n")
 
         assert mistakes() == [
-            ".env: line 3 is not NAME=VALUE",
+            ".env: line 5 is not NAME=VALUE",
             "LOG_LEVEL: give 'debug', 'info', 'warning' or 'error'",
         ]
         assert read_sources().values["log_format"] == "json"
