@@ -8,8 +8,8 @@ from proxy.keys import original_key
 from proxy.model import new_upload_id
 from proxy.storage.object_store import ObjectStore
 
-_OF_EVERY_CALL = ("NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch", "credentials")
-"""Reasons for which the store refuses every call, so that a right would not help."""
+_OF_A_RIGHT = ("AccessDenied", "403", "other")
+"""Reasons that a missing right may have. With others, such as expired keys, the store refuses every call."""
 
 
 async def installation_ids(installation: Installation) -> CheckResult:
@@ -32,7 +32,7 @@ async def versions(store: ObjectStore, *, delete_versions: bool) -> CheckResult:
     try:
         is_versioned = await store.is_versioned()
     except StoreUnavailable as error:
-        if error.is_outage or error.reason in _OF_EVERY_CALL:
+        if error.is_outage or error.reason not in _OF_A_RIGHT:
             raise
         return warning(f"It is unknown whether the bucket keeps versions: grant s3:GetBucketVersioning. ({error})")
     if not is_versioned:

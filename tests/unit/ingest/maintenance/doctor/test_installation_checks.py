@@ -99,6 +99,7 @@ async def test_missing_right_to_ask_is_a_warning() -> None:
     assert "s3:GetBucketVersioning" in found.remark
 
 
-async def test_bucket_that_does_not_exist_needs_no_right_to_ask() -> None:
+@pytest.mark.parametrize("reason", ["NoSuchBucket", "ExpiredToken", "RequestTimeTooSkewed", "PermanentRedirect"])
+async def test_store_that_refuses_every_call_needs_no_right_to_ask(reason: str) -> None:
     with pytest.raises(StoreUnavailable):
-        await versions(Versioned(refuses=("is_versioned",), reason="NoSuchBucket"), delete_versions=False)
+        await versions(Versioned(refuses=("is_versioned",), reason=reason), delete_versions=False)
