@@ -54,12 +54,13 @@ class Watch:
 
     def held(self) -> int:
         held = 0
-        for pid in self._children():
+        for pid in self.children():
             with suppress(ProcessLookupError):  # it has exited meanwhile
                 held += resident(pid)
         return held
 
-    def _children(self) -> set[str]:
+    def children(self) -> set[str]:
+        """The ids of the server's render processes."""
         children: set[str] = set()
         with suppress(OSError):  # the server has exited; `resident` raises
             for task in Path(f"/proc/{self._server}/task").glob("*/children"):
