@@ -268,7 +268,8 @@ class DiskStore:
     def _page(self, keys: Iterator[str]) -> Sequence[ObjectInfo]:
         page = []
         for key in keys:
-            with suppress(FileNotFoundError):  # deleted since the walk
+            # Deleted since the walk, or in a folder that can be read, but not searched.
+            with suppress(FileNotFoundError, PermissionError):
                 page.append(self._listing_entry(key))
             if len(page) == _LIST_PAGE:
                 break

@@ -26,6 +26,7 @@ _ANSWERS = {
     "ExpiredToken": _EXPIRED,
     "InvalidToken": _EXPIRED,
     "InvalidObjectState": "The object is archived. Restore it to a storage class that can be read at once.",
+    "PreconditionFailed": "The object was changed at the same time. Try again.",
     "NoSuchBucket": "The bucket does not exist. Create it, or correct S3_BUCKET.",
     "RequestTimeTooSkewed": "This machine's clock differs from the object store's by minutes. Synchronize it by NTP.",
     "301": _WRONG_REGION,

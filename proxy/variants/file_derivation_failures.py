@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import anyio.to_thread
 
@@ -23,7 +24,9 @@ class FileFailures:
     async def put(self, key: str, failures: DerivationFailures) -> None:
         def write() -> None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._path(key).write_text(failures.text)
+            new = self._folder / uuid4().hex  # so that nobody reads half of it
+            new.write_text(failures.text)
+            new.replace(self._path(key))
 
         await self._run(write)
 
