@@ -17,7 +17,7 @@ _END_OF_IMAGE = b"\xff\xd9"
 _WITHOUT_BODY = {0x00, 0x01, *range(0xD0, 0xD9)}  # 0x00: an escaped 0xFF of skipped data
 _MAX_JUNK = 1 << 16  # bytes that are skipped in one step
 _PNG_CHECKSUM = 4  # bytes
-_GIF_HEAD = 8
+_BLOCKS_PER_PART = 8
 
 MAX_CHUNKS = 20_000
 """Chunks in a PNG. Encoders make them of 8 KiB and more, so 10 MB are 1,300; Pillow reads a million empty ones for
@@ -113,7 +113,7 @@ def webp_chunks(file: BinaryIO, most: int) -> Iterator[Part]:
 def gif_blocks(file: BinaryIO, most: int) -> Iterator[Part]:
     """Yields extensions and images. Raises TooManyParts after `most` blocks of their data.
 
-    Each extension or image counts as `_GIF_HEAD` more, because so many blocks of data take the time to find it.
+    Finding an extension or image takes as long as reading 8 blocks of data, so each counts as 8 more.
     """
     screen = _read(file, 0, 13)
     if len(screen) < 13:
@@ -127,7 +127,7 @@ def gif_blocks(file: BinaryIO, most: int) -> Iterator[Part]:
             yield Part(head[1:2], position + 2, 1 + head[2] if len(head) > 2 else 0)
             data = position + 2
         file.seek(data)
-        followed += _GIF_HEAD
+        followed += _BLOCKS_PER_PART
         while length := file.read(1):
             if followed >= most:
                 raise TooManyParts

@@ -123,7 +123,7 @@ def animate(
     if not is_played(original.upright_size, count, target):
         return None
     middle = _middle_of_crop(original, target)  # of the first frame: the others must not jump
-    frames = islice(play(path, original, limits), count)  # the limits hold whatever the file says to either reader
+    frames = islice(play(path, original, limits), count)  # a second acTL may say more to `play`
     image: Image.Image | None = None
     overlay: Overlay | None = None
     while True:
@@ -231,7 +231,7 @@ def _shape(target: Target) -> tuple[int, int, int, str]:
     pixels = replace(
         target, format=Format.JPG, quality=None, background=background, keep_exif=False, score=None, animated=False
     )
-    # Of other originals some of these tiers are one, and beside each other.
+    # For other originals the two smallest tiers are the same; sorting keeps their targets together.
     tier = decode_tier(target.width, target.height, scaled_cheaply=True)
     return tier, target.width or 0, target.height or 0, repr(pixels)
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from proxy.model import Fit
 
 DECODE_TIER = 800
-"""Pixels. Targets up to this side share one decode; larger ones share the next doubling. So a warm-up decodes once for
-all standard sizes, a single request renders the same bytes, and a new size does not change the bytes of others."""
+"""Pixels. Targets up to this side share one decode; larger ones share the next doubling. So a warm-up decodes once or
+twice for all standard sizes, a single request renders the same bytes, and a new size changes no other."""
 
 SMALL_TIER = 400
 """The tier of targets up to this side, of originals that decoders scale cheaply (`Header.is_scaled_cheaply`). It takes

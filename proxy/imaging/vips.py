@@ -138,8 +138,8 @@ class _Span:
 def _span(start: float, end: float, size: int, length: int) -> _Span | None:
     """Finds whole pixels, of `length`, whose reduction shows exactly `start` to `end` in `size` pixels.
 
-    libvips rounds the length of its result, and lays it around the middle of what it reduces. So fractions are no
-    obstacle if the middle is between two pixels or on one, as that of a crop around the middle of an image is.
+    libvips rounds the length of its result, and lays it around the middle of what it reduces. So sides between pixels
+    are exact if the middle is on a pixel, or between two: so it is for a crop around the middle of an image.
     """
     ends = round(start + end)
     if abs(start + end - ends) / 2 > _OFF_MIDDLE:

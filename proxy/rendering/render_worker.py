@@ -35,8 +35,8 @@ _KILL_TIMEOUT = 10.0  # seconds; the kernel first frees memory, or finishes a re
 # A process group of its own, before any import: Ctrl-C in a terminal goes to the server, which finishes its requests.
 # Not a session: Linux may share processors out by session, and niceness counts only within one. SIGTERM, which systemd
 # sends to all processes of a service, is the server's as well.
-_ALONE = "import os, signal; os.setpgrp(); signal.signal(signal.SIGTERM, signal.SIG_IGN)"
-_PROGRAM = ("-c", f"{_ALONE}; from proxy.rendering.worker_main import main; main()")
+_DETACH = "import os, signal; os.setpgrp(); signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+_PROGRAM = ("-c", f"{_DETACH}; from proxy.rendering.worker_main import main; main()")
 _REASONS = {-SIGKILL: "killed", -SIGSYS: "forbidden"}
 NO_LOCK = (
     "This system cannot lock render processes: it needs Linux on x86-64 or aarch64 with seccomp. Set "

@@ -115,7 +115,8 @@ class Deriver:
     async def open_renderer(self, original: LocalOriginal, priority: Priority) -> AsyncIterator[Render]:
         """Reserves a render worker with the memory for all the variants that `original` was opened for.
 
-        Yields a function that renders any of them, from one decode. Raises Overloaded, RenderFailed, DerivationTimeout.
+        Yields a function that renders any of them, decoding once for each tier. Raises Overloaded, RenderFailed,
+        DerivationTimeout.
         """
         async with self._pool.acquire(priority, original.memory) as worker:
             yield partial(self._render, worker, original)

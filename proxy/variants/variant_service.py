@@ -128,8 +128,8 @@ class VariantService:
     def ensure(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncGenerator[Ensured]:
         """Makes sure that every variant is stored with the current recipe; yields each as soon as it is.
 
-        Decodes the original once for all missing variants. Concurrent `fetch` calls for them share the result. A slow
-        consumer does not hold up a render process. Raises what `fetch` raises.
+        Decodes the original once for each tier of missing variants. Concurrent `fetch` calls for them share the result.
+        A slow consumer does not hold up a render process. Raises what `fetch` raises.
         """
         return self._ensurer.ensure(upload_id, variants)
 

@@ -84,7 +84,7 @@ def _frames(file: BinaryIO) -> Iterator[_Frame]:
         if kind == b"IHDR":
             header = read_body(file, chunk, 13)
         elif kind in _COLORS:
-            colors.append(_copy_of_colors(file, chunk, len(colors)))
+            colors.append(_read_colors(file, chunk, len(colors)))
         elif kind == b"acTL":
             left = int.from_bytes(read_body(file, chunk, 4))
         elif kind == b"fcTL":
@@ -100,9 +100,9 @@ def _frames(file: BinaryIO) -> Iterator[_Frame]:
         yield frame
 
 
-def _copy_of_colors(file: BinaryIO, chunk: Part, before: int) -> bytes:
-    """Returns a PLTE or tRNS, which every frame repeats. `before`: how many there were."""
-    if chunk.length > _MAX_COLORS or before == len(_COLORS):
+def _read_colors(file: BinaryIO, chunk: Part, count: int) -> bytes:
+    """Returns a PLTE or tRNS, which every frame repeats. `count`: how many there were before."""
+    if chunk.length > _MAX_COLORS or count == len(_COLORS):
         raise Undecodable(TRUNCATED)
     return _chunk(chunk.kind, read_body(file, chunk, chunk.length))
 

@@ -1,4 +1,4 @@
-"""VariantService.ensure: stores every variant from one decode."""
+"""VariantService.ensure: stores every variant, decoding once for each tier."""
 
 from pathlib import Path
 
