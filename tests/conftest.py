@@ -65,6 +65,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = itertools.chain(*ordered, *waiting[taken:], *computing[2 * taken :])
 
 
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Commands that run in the process of a test write their log to a stream that ends with it."""
+    yield
+    structlog.reset_defaults()
+
+
 @pytest.fixture(scope="session")
 def seaweedfs() -> Iterator[SeaweedServer]:
     if not WEED.exists():

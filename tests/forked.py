@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -121,6 +122,7 @@ def _become(request: dict[str, Any], told: int, stdout: int, stderr: int) -> Non
     os.chdir(request["folder"])
     os.environ.clear()  # noqa: TID251 - a new program's environment
     os.environ.update(request["environment"])  # noqa: TID251 - the same
+    tempfile.tempdir = None  # TMPDIR may be another
     sys.argv = [str(Path(sys.executable).with_name("darkroom")), *request["arguments"]]
     import_module("ingest.__main__").main()
 

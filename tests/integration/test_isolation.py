@@ -2,11 +2,9 @@
 
 import errno
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 
 from proxy.errors import StoreUnavailable
 from proxy.storage.disk import DiskStore
@@ -17,9 +15,8 @@ pytestmark = pytest.mark.promise("E13")
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    yield Installation(tmp_path / "ours")
-    structlog.reset_defaults()  # the commands configure it for this process
+def installation(tmp_path: Path) -> Installation:
+    return Installation(tmp_path / "ours")
 
 
 class Refusals:

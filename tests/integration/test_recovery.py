@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -96,9 +95,8 @@ class Installation:
 
 
 @pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    yield Installation(tmp_path / "ours")
-    structlog.reset_defaults()  # the commands configure it for this process
+def installation(tmp_path: Path) -> Installation:
+    return Installation(tmp_path / "ours")
 
 
 @pytest.mark.promise("E12")

@@ -51,14 +51,13 @@ class Refresh:
 
 
 @pytest.fixture
-def refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Refresh]:
+def refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refresh:
     cdn = RecordingCdn()
     refresh = Refresh(Installation(tmp_path / "ours"), cdn)
     monkeypatch.chdir(refresh.installation.folder)
     monkeypatch.setattr("ingest.ingest_services.open_cdn", lambda _settings: cdn)
     monkeypatch.setattr(bulk_operations, "MAX_AGE", 0.0)
-    yield refresh
-    structlog.reset_defaults()  # the commands configure it for this process
+    return refresh
 
 
 def test_finished_refresh_invalidates_the_replaced_recipes_once(refresh: Refresh) -> None:

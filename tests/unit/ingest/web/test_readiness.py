@@ -7,7 +7,6 @@ import socket
 
 import httpx
 import pytest
-import structlog
 
 from ingest.web.readiness import serve_health
 from proxy.telemetry import configure_logging
@@ -86,15 +85,12 @@ class TestWorkersServer:
         monkeypatch.setattr(logging.getLogger(), "handlers", [])
         configure_logging("json", "info")
         port = free_port()
-        try:
-            async with (
-                serve_health(service.ingest, socket.create_server(("127.0.0.1", port))),
-                httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
-            ):
-                await answer(client, "/healthz")
-                logging.getLogger("uvicorn.error").error("It failed.")
-        finally:
-            structlog.reset_defaults()
+        async with (
+            serve_health(service.ingest, socket.create_server(("127.0.0.1", port))),
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+        ):
+            await answer(client, "/healthz")
+            logging.getLogger("uvicorn.error").error("It failed.")
 
         [line] = capsys.readouterr().err.splitlines()
         assert json.loads(line).items() >= {"event": "It failed.", "library": "uvicorn.error"}.items()

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import structlog
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
@@ -16,15 +15,7 @@ from tests.unit.ingest.leftovers import files_below
 
 
 @pytest.fixture
-def logging():
-    """Restores logging, which the app configures."""
-    before = structlog.get_config()
-    yield
-    structlog.configure(**before)
-
-
-@pytest.fixture
-async def settings(tmp_path: Path, logging: None) -> Settings:
+async def settings(tmp_path: Path) -> Settings:
     settings = Settings(data_dir=tmp_path, render_processes=1, sizes={"tiny": {"width": 24, "height": 24}})
     database = Database.from_settings(settings)
     await database.migrate()

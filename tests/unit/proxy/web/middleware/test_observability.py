@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 import pytest
@@ -20,12 +20,11 @@ VARIANT = "/images/{upload_id}/{variant}"
 
 
 @pytest.fixture
-def lines() -> Iterator[list[MutableMapping[str, Any]]]:
+def lines() -> list[MutableMapping[str, Any]]:
     """Captured log lines, with the bound context variables."""
     capture = LogCapture()
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, capture])
-    yield capture.entries
-    structlog.reset_defaults()
+    return capture.entries
 
 
 def counted(site: Site, route: str, status: int, method: str = "GET") -> float:
