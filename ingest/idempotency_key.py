@@ -95,7 +95,7 @@ def is_source_digest(digest: str) -> bool:
 
 
 def fingerprint(sha256: str, fields: Mapping[str, object]) -> str:
-    """Returns what repeats of an upload are compared by: the digest of its image, also of its fields if it has any."""
+    """Returns a digest that identifies repeats of an upload: of its image, and of its fields if it has any."""
     return hashlib.sha256(f"{sha256} {json.dumps(fields, sort_keys=True)}".encode()).hexdigest() if fields else sha256
 
 

@@ -18,7 +18,7 @@ from proxy.variants.single_flight import SingleFlight
 
 @dataclass(frozen=True, slots=True)
 class InstallationIds:
-    """The ids of both sides; None where there is none."""
+    """The ids of both sides; None for a side without one."""
 
     database: str | None
     store: str | None

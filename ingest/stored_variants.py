@@ -21,7 +21,7 @@ async def accepted_ids(repository: UploadReader, start: UploadId | None = None) 
 async def stored_variants(
     store: ObjectStore, repository: UploadReader, sizes: Sizes, start: UploadId | None = None
 ) -> AsyncIterator[tuple[UploadRow, Stored]]:
-    """Yields each upload from `start` on, in the order of ids, with the entries of its variants of configured sizes.
+    """Yields the uploads from `start` on, sorted by id, each with its stored variants of configured sizes.
 
     Variants without an upload are left to `darkroom gc`. Raises StoreUnavailable or CatalogUnavailable.
     """

@@ -45,7 +45,7 @@ class OwnerDeletions:
         return None if row is None else _to_deletion(row)
 
     async def claim(self, worker: str) -> OwnerDeletion | None:
-        """Returns the oldest deletion that waits or whose worker is dead, for `worker` alone; None if there is none."""
+        """Returns the oldest deletion that waits or whose worker is dead, for `worker` alone, or None."""
         silent = owner_deletions.c.heartbeat_at <= SecondsAgo(STALLED_AFTER.total_seconds())
         is_free = or_(
             owner_deletions.c.status == JobStatus.PENDING,

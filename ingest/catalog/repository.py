@@ -179,7 +179,7 @@ class JobRepository(UploadReader):
         return job and job.created_at
 
     async def next_pending(self, taken: Collection[UploadId] = ()) -> UploadId | None:
-        """Returns the oldest pending job that is due and not in `taken`, None if there is none."""
+        """Returns the oldest pending job that is due and not in `taken`, or None."""
         job = await self._first_pending(is_due(), upload_jobs.c.upload_id.not_in(taken))
         return job and UploadId(job.upload_id)
 

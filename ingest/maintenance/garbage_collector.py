@@ -244,7 +244,7 @@ class Collector:
         await self._cdn.invalidate([upload_tag(upload_id)])
 
     async def _has_old_variants(self, upload_id: UploadId) -> bool:
-        """Whether all of them are old; False if there are none any more."""
+        """Whether there are variants, and all of them are old."""
         prefixes = variants_prefixes(upload_id)
         stored = [info.last_modified for prefix in prefixes async for info in self._store.list(prefix)]
         return bool(stored) and max(stored) < self._before

@@ -60,7 +60,7 @@ class OwnerDeletionWorker:
                     await self._wake.wait()
 
     async def run_next(self) -> bool:
-        """Carries out one deletion. Returns False if there is none. Raises CatalogUnavailable or StoreUnavailable.
+        """Carries out one deletion. Returns False if none waits. Raises CatalogUnavailable or StoreUnavailable.
 
         After an exception, or if the process dies, another run begins it anew with the uploads that are left.
         """

@@ -235,7 +235,7 @@ class UploadService:
                 await self._store.delete(original_key(upload_id), fields_key(upload_id))
         except (Unavailable, TimeoutError) as error:
             reason = str(error) or "timeout"
-            log.error("clean-up of failed upload failed, left to darkroom gc", upload=upload_id, error=reason)
+            log.error("upload clean-up failed, left to darkroom gc", upload=upload_id, error=reason)
 
 
 async def _attempt_each(

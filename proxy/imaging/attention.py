@@ -1,4 +1,4 @@
-"""Finds what draws the eye in an image, for sizes with `position = "attention"`."""
+"""Finds the most striking part of an image, for sizes with `position = "attention"`."""
 
 from PIL import Image
 

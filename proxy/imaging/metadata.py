@@ -115,7 +115,7 @@ def _jpeg(file: BinaryIO) -> Iterator[Block]:
 
 
 def _find_picture(file: BinaryIO, position: int) -> int:
-    """Returns where the next JPEG begins, -1 if there is none. Compressed pixels never contain its first bytes."""
+    """Returns where the next JPEG begins, or -1. Compressed pixels never contain its first bytes."""
     file.seek(position)
     tail = b""
     while data := file.read(_SEARCHED):

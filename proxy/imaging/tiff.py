@@ -58,7 +58,7 @@ class TiffImage:
 
 
 class TiffDirectory:
-    """The first directory of a file. Raises ValueError or struct.error if there is none."""
+    """The first directory of a file. Raises ValueError or struct.error if it is missing or damaged."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -45,7 +45,7 @@ class NewFile:
     def raise_if_abandoned(self) -> None:
         """Call it between writes, to end the thread early."""
         if self._is_abandoned:
-            raise RuntimeError("The caller has left.")  # seen by nobody
+            raise RuntimeError("The caller has left.")  # no caller sees it
 
     async def abandon(self) -> None:
         """Removes the file: another one may be created in its place. Returns after some seconds if the disk hangs.

@@ -54,7 +54,7 @@ class SharedCounts(Collector):
 
 
 def _processes(pids: list[int]) -> Iterator[Metric]:
-    """The process metrics, summed over `pids`; of start times, the oldest."""
+    """Sums the process metrics over `pids`; the start time is the earliest."""
     by_name: dict[str, list[Metric]] = {}
     for pid in pids:
         for metric in ProcessCollector(pid=partial(int, pid), registry=None).collect():

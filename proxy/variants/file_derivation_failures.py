@@ -24,7 +24,7 @@ class FileFailures:
     async def put(self, key: str, failures: DerivationFailures) -> None:
         def write() -> None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            new = self._folder / uuid4().hex  # so that nobody reads half of it
+            new = self._folder / uuid4().hex  # so that no process reads half of it
             new.write_text(failures.text)
             new.replace(self._path(key))
 

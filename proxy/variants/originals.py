@@ -103,7 +103,7 @@ def focus_of(original: ObjectInfo) -> Focus | None:
 
 
 def visibility_of(original: ObjectInfo) -> Visibility:
-    """The upload's visibility. A text that no version wrote counts as private: nobody may see too much."""
+    """The upload's visibility. A text that no version wrote counts as private, to be safe."""
     text = original.metadata.get(_VISIBILITY, Visibility.PUBLIC)
     return Visibility.PUBLIC if text == Visibility.PUBLIC else Visibility.PRIVATE
 

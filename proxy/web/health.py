@@ -23,7 +23,7 @@ Check = Callable[[], Awaitable[None]]
 """Raises a ServiceError if the dependency is not usable."""
 
 _CHECK_TIMEOUT = 3  # seconds; load balancers give up at 5
-_FRESH_SECONDS = 1.0  # the checks run at most this often, whoever asks
+_FRESH_SECONDS = 1.0  # the checks run at most this often, for all callers together
 
 
 class Health(TypedDict):

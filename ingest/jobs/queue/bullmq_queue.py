@@ -181,8 +181,8 @@ def _owner(job: Job) -> Any:
 async def _close(worker: Worker) -> None:
     """Waits up to `_GRACE` seconds for running jobs, then closes by force.
 
-    BullMQ's `close` has no time limit and cannot be cancelled. It ends the wait for the next job, but not a wait that
-    begins at the same moment, so this cancels the wait repeatedly.
+    BullMQ's `close` has no time limit and cannot be cancelled. It ends a wait for the next job, but misses one that
+    begins at the same moment. So this cancels such waits until the worker is closed.
     """
     closing = asyncio.create_task(worker.close())
     deadline = monotonic() + _GRACE

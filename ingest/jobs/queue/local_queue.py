@@ -83,7 +83,7 @@ class LocalQueue:
             await asyncio.sleep(self._poll_seconds)
 
     async def _next(self) -> UploadId | None:
-        """Returns a pending job that this process has not taken, None if there is none or it has taken too many.
+        """Returns a pending job that this process has not taken; None if all are taken, or if it has taken too many.
 
         Two processes may get the same job; only one can claim it.
         """

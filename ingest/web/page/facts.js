@@ -25,7 +25,7 @@ export function showFacts(root, upload) {
 }
 
 /**
- * Writes a fact, or hides its row if there is none.
+ * Writes a fact, or hides its row if `text` is empty.
  * @param {HTMLElement} part
  * @param {string | null | undefined} text
  */

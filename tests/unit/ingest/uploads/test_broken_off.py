@@ -104,7 +104,7 @@ class TestBreakingOff:
             await self.cancel_at(store.hold("put"), uploads, chunks_of(JPEG))
 
         assert [(line["event"], line["error"]) for line in logs if line["log_level"] == "error"] == [
-            ("clean-up of failed upload failed, left to darkroom gc", "timeout")
+            ("upload clean-up failed, left to darkroom gc", "timeout")
         ]
 
     @pytest.mark.parametrize("method", ["begin", "accept"])

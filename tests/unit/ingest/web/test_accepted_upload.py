@@ -195,9 +195,7 @@ async def test_upload_is_counted_in_metrics(service: Service) -> None:
     assert float(jobs[1]) == (await service.ingest.repository.count())[JobStatus.PENDING] > 0
 
 
-async def test_age_of_the_oldest_job_is_by_the_clock_of_the_database(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_age_of_the_oldest_job_uses_the_database_clock(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     await service.upload(picture())
     monkeypatch.setattr("ingest.catalog.database.now", AsyncMock(return_value=datetime.now(UTC) + timedelta(days=1)))
 

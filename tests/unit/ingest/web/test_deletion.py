@@ -103,7 +103,7 @@ async def test_deletion_by_owner_is_accepted_and_shown(service: Service) -> None
         ("?ids=8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", "unknown_field"),
     ],
 )
-async def test_deletion_without_a_clear_owner_deletes_nothing(service: Service, query: str, code: str) -> None:
+async def test_deletion_with_an_invalid_query_returns_400(service: Service, query: str, code: str) -> None:
     answer = await request(service, "DELETE", f"/images{query}")
 
     assert (answer.status_code, answer.json()["code"]) == (400, code)

@@ -41,7 +41,7 @@ def test_url_may_have_a_port_a_path_and_a_query(monkeypatch: pytest.MonkeyPatch,
         "https://shop.example/a b",
     ],
 )
-def test_other_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_invalid_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("WEBHOOK_URL", url)
 
     assert told() == ["WEBHOOK_URL: give an https:// URL without name, password and fragment"]

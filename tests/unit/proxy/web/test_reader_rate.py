@@ -93,7 +93,7 @@ async def test_reader_far_below_the_least_rate_is_reset_within_two_minutes(reade
 
 
 @pytest.mark.parametrize(("rate", "most"), [(512, 12), (800, 24)])
-async def test_steps_hide_no_reader_below_the_least_rate(reader: Reader, rate: int, most: int) -> None:
+async def test_reader_below_the_least_rate_is_reset_whatever_its_steps(reader: Reader, rate: int, most: int) -> None:
     assert checks_until_reset(reader, in_steps(rate)) in range(4, most)
 
 

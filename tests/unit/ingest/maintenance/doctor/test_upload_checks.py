@@ -36,7 +36,7 @@ async def judged(said: Answer | Unavailable | None) -> tuple[Verdict, str]:
     [answer(100), *(answer(status, content_type=PROBLEM) for status in (400, 408))],
     ids=lambda said: str(said.status),
 )
-async def test_server_that_would_take_the_body_is_ok(said: Answer) -> None:
+async def test_server_that_accepts_the_length_is_ok(said: Answer) -> None:
     assert await judged(said) == (Verdict.OK, f"{URL}/images/upload accepts 10 MB")
 
 
