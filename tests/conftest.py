@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from ingest.catalog.database import Database
 from tests.postgres import PostgresServer, postgres_program
@@ -22,6 +23,8 @@ from tests.seaweedfs import WEED, SeaweedServer
 
 SERVERS = [Path(__file__).parent / name for name in ("browser", "faults", "hostile", "integration", "load", "soak")]
 """Folders of tests that wait for other processes."""
+
+BROWSER = "tests/browser/"
 
 # Examples of each property; `--hypothesis-profile` selects a profile. Machines are shared, so examples have no
 # deadline. Examples of one test share its folder.
@@ -47,6 +50,17 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+class Scheduling(LoadFileScheduling):
+    """A process that runs tests gets a file at a time, or all files of the browser, which starts once for them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return BROWSER if nodeid.startswith(BROWSER) else str(super()._split_scope(nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,9 +21,9 @@ PATIENCE = 1000 * GUARD  # milliseconds
 OpenPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """One browser for each module: while Playwright runs, no other event loop may run in this thread."""
+    """One browser for this folder: while Playwright runs, no other event loop may run in this thread."""
     need(PROGRAM, "chromium-headless-shell")
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS) as browser:

@@ -73,6 +73,7 @@ def origin(
         assert bool(bucket.asked) is (bucket_url is not None)
 
 
+@pytest.mark.slow
 def test_page_of_another_site_shows_reads_and_times_a_variant(chromium: Browser, origin: str, path: str) -> None:
     stored = http.get(origin + path)
     with StubOrigin() as site, chromium.new_context() as context:

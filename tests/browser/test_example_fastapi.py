@@ -153,6 +153,7 @@ def test_photo_that_is_deleted_elsewhere_disappears_by_its_webhook(page: Page, a
     expect(page.locator("figure")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_deleted_account_leaves_nothing(page: Page, album: Example) -> None:
     public, private = upload(page, "Public"), upload(page, "Private", private=True)
     urls = [shown_url(public), shown_url(private)]

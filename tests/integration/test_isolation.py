@@ -174,10 +174,8 @@ OUTAGES = {
 """Commands, the method of the store that meets an outage, and what they report afterwards."""
 
 
-@pytest.mark.parametrize(
-    "command",
-    [pytest.param(command, marks=[pytest.mark.slow] if command != "gc --max-share 1" else []) for command in OUTAGES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("command", OUTAGES)
 def test_command_goes_on_after_an_outage(
     installation: Installation, refusals: Refusals, slept: list[float], command: str
 ) -> None:

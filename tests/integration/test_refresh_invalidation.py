@@ -60,6 +60,7 @@ def refresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Refresh:
     return refresh
 
 
+@pytest.mark.slow
 def test_finished_refresh_invalidates_the_replaced_recipes_once(refresh: Refresh) -> None:
     assert len(refresh.recipes) == 3
 

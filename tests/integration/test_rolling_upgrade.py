@@ -20,6 +20,7 @@ def migrate_further(folder: Path) -> None:
             database.execute(statement)
 
 
+@pytest.mark.slow
 def test_server_goes_on_during_a_newer_migration_and_starts_again_after_it(tmp_path: Path) -> None:
     with Service(tmp_path, WARM_UP="false") as service:
         before = upload(service, small_picture(1))

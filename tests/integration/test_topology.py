@@ -46,6 +46,7 @@ def test_identity_of_compose_needs_no_rights_of_an_administrator(tmp_path: Path,
     limited.close()
 
 
+@pytest.mark.slow
 def test_compose_topology_routes_uploads_jobs_and_variants(
     tmp_path: Path, redis: RedisServer, postgres: PostgresServer, seaweedfs: SeaweedServer
 ) -> None:

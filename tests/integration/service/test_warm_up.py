@@ -62,6 +62,7 @@ def _run(folder: Path, *arguments: str, **settings: str) -> Any:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_warm_up_makes_the_bytes_of_a_request(warming: Service, idle: Service, photograph: bytes) -> None:
     warmed = upload(warming, photograph)
     document = completed(warming, warmed)

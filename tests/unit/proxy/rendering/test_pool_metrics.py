@@ -58,7 +58,7 @@ async def test_dead_workers_are_counted_by_reason(tmp_path: Path, number: int, r
         await eventually(lambda: ended(metrics) == {reason: 2})
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 async def test_killed_and_recycled_workers_are_counted_by_reason(tmp_path: Path) -> None:
     large = written(tmp_path, camera_jpeg(size=SCALED))
     metrics = Metrics()
