@@ -63,7 +63,8 @@ def _add_variables(
         if table.upper() in given:
             found.mistakes.append(f"{table.upper()}: not a variable; set [{table}] in {DEFAULT_CONFIG}")
     for variable in sorted(given.keys() - known.keys()):
-        if near := next((name for name in known if _is_near(variable, name)), None):
+        written = variable.upper().replace("-", "_")
+        if near := next((name for name in known if _is_near(written, name)), None):
             found.misspelt[variable] = near
 
 
@@ -147,11 +148,11 @@ def _is_true(variables: Mapping[str, str | None], name: str) -> bool:
 
 
 def _is_near(given: str, known: str) -> bool:
-    """Whether two names differ only in case, hyphens or `_FILE`, or in one letter: another, missing, extra, swapped."""
-    if abs(len(given) - len(known)) > 1:  # most of them: environments are long, and so is the list of settings
+    """Whether two names are the same but for `_FILE`, or for one letter: another, missing, extra, swapped."""
+    if given[0] != known[0] and given[-1] != known[-1]:  # most of them: environments and the list of settings are long
+        return False
+    if abs(len(given) - len(known)) > 1:
         return given == known + _FILE
-    if given.upper().replace("-", "_") == known:
-        return True
     start = next(
         (at for at, (a, b) in enumerate(zip(given, known, strict=False)) if a != b), min(len(given), len(known))
     )
