@@ -131,7 +131,7 @@ def build_services(settings: Settings, *, retrying: bool = False) -> ProxyServic
         pauses=pauses,
         temporary=settings.temporary,
         timeout=settings.render_timeout,
-        memory_cache_bytes=settings.hot_cache_mb << 20,
+        memory_cache_bytes=settings.memory_cache_mb << 20,
         missing_ttl=settings.missing_ttl,
         delete_versions=settings.delete_versions,
     )

@@ -136,7 +136,7 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
     max_waiting: int = Field(
         64, ge=1, description="Derivations that may wait for a render process and memory; further ones get 503"
     )
-    hot_cache_mb: int = Field(64, ge=0, description="Memory cache for recently requested variants, in MiB")
+    memory_cache_mb: int = Field(64, ge=0, description="Memory cache for recently requested variants, in MiB")
     missing_ttl: float = Field(60, ge=0, description="Seconds for which a missing upload is remembered as missing")
 
     delete_versions: bool = Field(

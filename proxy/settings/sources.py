@@ -16,6 +16,7 @@ DEFAULT_CONFIG = "darkroom.toml"
 _DOTENV = Path(".env")
 _FILE = "_FILE"
 _MAX_BYTES = 65_536  # of a file that holds one value
+_RENAMED = {"HOT_CACHE_MB": "MEMORY_CACHE_MB"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def _add_variables(
             found.mistakes.append(f"{table.upper()}: not a variable; set [{table}] in {DEFAULT_CONFIG}")
     for variable in sorted(given.keys() - known.keys()):
         written = variable.upper().replace("-", "_")
-        if near := next((name for name in known if _is_near(written, name)), None):
+        if near := _RENAMED.get(written) or next((name for name in known if _is_near(written, name)), None):
             found.misspelt[variable] = near
 
 

@@ -10,9 +10,9 @@ from proxy.variants.encoded_variant import EncodedVariant
 
 
 class Tier(StrEnum):
-    """Where an answer came from. The values are labels of `darkroom_variant_requests_total`."""
+    """Source of a response. The values are labels of `darkroom_variant_requests_total`."""
 
-    MEMORY = "hot"
+    MEMORY = "hot"  # the contract's label
     STORED = "stored"
     DERIVED = "derived"
     COLLAPSED = "collapsed"

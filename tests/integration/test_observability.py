@@ -39,7 +39,7 @@ def lines(program: Service | Worker) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_metrics_of_one_process_sum_all_living_ones(tmp_path: Path) -> None:
-    settings = {"WARM_UP": "false", "RENDER_PROCESSES": "1", "HOT_CACHE_MB": "0", "TMPDIR": str(tmp_path)}
+    settings = {"WARM_UP": "false", "RENDER_PROCESSES": "1", "MEMORY_CACHE_MB": "0", "TMPDIR": str(tmp_path)}
     with Service(tmp_path / "data", "--workers", "2", **settings) as service:
         until(lambda: service.metric("darkroom_render_processes") == 2)
         upload_id = upload(service)
@@ -124,7 +124,7 @@ def test_worker_on_a_public_address_needs_keys(tmp_path: Path) -> None:
 def test_one_trace_covers_caller_upload_and_worker(tmp_path: Path) -> None:
     (tmp_path / "darkroom.toml").write_text(TINY)
     with collecting() as collector:
-        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "RENDER_PROCESSES": "1", "HOT_CACHE_MB": "0"}
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "RENDER_PROCESSES": "1", "MEMORY_CACHE_MB": "0"}
         with Service(tmp_path, WARM_UP="false", **settings) as service:
             upload_id = upload(service, traceparent=f"00-{TRACE}-{CALLER}-01")
             for name in ("tiny.webp", "huge.webp"):

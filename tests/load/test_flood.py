@@ -17,7 +17,7 @@ from tests.watch import Watch
 
 BUDGET_MB = 512
 SECONDS = 5.0
-SETTINGS = {"WARM_UP": "false", "RENDER_MEMORY_MB": str(BUDGET_MB), "RENDER_PROCESSES": "2", "HOT_CACHE_MB": "16"}
+SETTINGS = {"WARM_UP": "false", "RENDER_MEMORY_MB": str(BUDGET_MB), "RENDER_PROCESSES": "2", "MEMORY_CACHE_MB": "16"}
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.watch import open_descriptors, resident
 
 ROUNDS = 8
 CLIENTS = 8
-SETTINGS = {"HOT_CACHE_MB": "1"}  # a larger one would look like growth while it fills
+SETTINGS = {"MEMORY_CACHE_MB": "1"}  # a larger one would look like growth while it fills
 KEPT = 3  # of ten uploads; the others are deleted
 VARIANTS = [f"{size}.{format}" for size in ("tiny", "small", "small@2x") for format in ("jpg", "png", "webp", "auto")]
 PICTURES = [small_picture(seed) for seed in range(20)]

@@ -30,8 +30,8 @@ def memory(settings: Settings, total: int, address_space: int | None) -> CheckRe
 
     `total`: bytes of the machine or container. `address_space`: bytes allowed to one process, None if unlimited.
     """
-    total_mb, wanted = total >> 20, settings.render_memory_mb + settings.hot_cache_mb
-    budget = f"RENDER_MEMORY_MB={settings.render_memory_mb} and HOT_CACHE_MB={settings.hot_cache_mb}"
+    total_mb, wanted = total >> 20, settings.render_memory_mb + settings.memory_cache_mb
+    budget = f"RENDER_MEMORY_MB={settings.render_memory_mb} and MEMORY_CACHE_MB={settings.memory_cache_mb}"
     if wanted > total_mb:
         return failed(f"{budget} exceed the {total_mb} MiB of memory: the kernel will kill processes. Lower them.")
     if address_space is not None and address_space >> 20 < settings.render_process_mb:
@@ -54,7 +54,7 @@ async def temporary_files(settings: Settings) -> CheckResult:
     if not system.is_in_memory(folder):
         return room(folder, free >> 20, settings)
     # A tmpfs without a size reports half of the machine's memory, but its files count as memory of the container.
-    left = system.memory() - (settings.render_memory_mb + settings.hot_cache_mb << 20)
+    left = system.memory() - (settings.render_memory_mb + settings.memory_cache_mb << 20)
     return room(folder, max(0, min(free, left)) >> 20, settings, where=" of memory")
 
 

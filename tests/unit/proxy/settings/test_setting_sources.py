@@ -119,6 +119,7 @@ class TestVariables:
             ("data_dir", "DATA_DIR"),
             ("CDN-URL", "CDN_URL"),
             ("DARKROOM_CONFIG_FILE", "DARKROOM_CONFIG"),
+            ("HOT_CACHE_MB", "MEMORY_CACHE_MB"),
         ],
     )
     def test_misspelt_variable_is_named_with_the_right_one(

@@ -41,7 +41,7 @@ class Site:
             self.metrics,
             temporary=self.settings.temporary,
             timeout=self.settings.render_timeout,
-            memory_cache_bytes=self.settings.hot_cache_mb << 20,
+            memory_cache_bytes=self.settings.memory_cache_mb << 20,
             missing_ttl=self.settings.missing_ttl,
         )
         self.origin = ProxyServices(

@@ -19,7 +19,7 @@ from tests.pictures import png
 
 
 def settings(**values: Any) -> Settings:
-    given = {"render_memory_mb": 1000, "render_processes": 2, "render_process_mb": 512, "hot_cache_mb": 24}
+    given = {"render_memory_mb": 1000, "render_processes": 2, "render_process_mb": 512, "memory_cache_mb": 24}
     return Settings(**given | values)
 
 
@@ -28,7 +28,7 @@ def settings(**values: Any) -> Settings:
     [
         (2048, None, Verdict.OK, "1000 of 2048 MiB for 2 render processes"),
         (1280, None, Verdict.OK, ""),
-        (1279, None, Verdict.WARNING, "RENDER_MEMORY_MB=1000 and HOT_CACHE_MB=24 leave little of 1279 MiB"),
+        (1279, None, Verdict.WARNING, "RENDER_MEMORY_MB=1000 and MEMORY_CACHE_MB=24 leave little of 1279 MiB"),
         (1024, None, Verdict.WARNING, "lower them"),
         (1023, None, Verdict.FAILED, "exceed the 1023 MiB"),
         (2048, 511, Verdict.FAILED, "RENDER_PROCESS_MB=512"),
