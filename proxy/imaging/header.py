@@ -45,7 +45,7 @@ _DEEP_PLANES = 4  # bytes a pixel: another byte for each sample
 _WEBP_ALPHA, _WEBP_ANIMATION = 0x10, 0x02
 
 
-WHOLE = 25_000_000
+MAX_WHOLE_PIXELS = 25_000_000
 """Pixels of the largest lossy WebP with alpha that is decoded whole: 450 MB, and 0.7 s of processor time."""
 
 
@@ -53,17 +53,17 @@ WHOLE = 25_000_000
 class Header:
     """`kind` decides how the file is decoded (see `memory_estimate.PILLOW`); sides are pixels in stored orientation.
 
-    `coefficients`: bytes that a JPEG decoder holds for the whole image, if it has several scans to combine. `strip`:
-    bytes that a TIFF decoder holds for a strip, that a GIF's frame adds, or that AVIF and HEIC of over 8 bits add.
+    `coefficient_bytes`: what a JPEG decoder holds for the whole image, if it has several scans to combine.
+    `extra_bytes`: what a TIFF decoder holds for a strip, a GIF's frame adds, or AVIF and HEIC of over 8 bits add.
     `interlaced`: a PNG whose rows are complete only at its end.
     """
 
     kind: str
     width: int
     height: int
-    coefficients: int = 0
+    coefficient_bytes: int = 0
     interlaced: bool = False
-    strip: int = 0
+    extra_bytes: int = 0
 
     @property
     def has_alpha(self) -> bool:
@@ -73,16 +73,16 @@ class Header:
     @property
     def is_scaled_cheaply(self) -> bool:
         """Whether a small image takes much less time to decode than a large one: of JPEGs of a single scan."""
-        return self.kind.startswith("jpeg") and not self.coefficients
+        return self.kind.startswith("jpeg") and not self.coefficient_bytes
 
     @property
     def is_decoded_whole(self) -> bool:
         """Whether libvips decodes this WebP whole and averages premultiplied pixels.
 
         libwebp scales meanwhile, but does not premultiply lossy images: hidden black darkens their edges. Whole images
-        need 18 bytes a pixel, so from `WHOLE` pixels on libwebp scales them all the same.
+        need 18 bytes a pixel, so libwebp still scales those of more than `MAX_WHOLE_PIXELS`.
         """
-        return self.kind == "webp lossy alpha" and self.width * self.height <= WHOLE
+        return self.kind == "webp lossy alpha" and self.width * self.height <= MAX_WHOLE_PIXELS
 
 
 _RARE_JPEG = {
@@ -161,7 +161,8 @@ def _jpeg_header(marker: int, frame: bytes, *, channels_in_scan: int) -> Header:
     columns, rows = -(-width // (8 * most_across)), -(-height // (8 * most_down))
     blocks = columns * rows * sum(across * down for across, down in factors)
     whole = marker in _PROGRESSIVE or channels_in_scan < channels
-    return Header("jpeg grey" if channels == 1 else "jpeg", width, height, coefficients=128 * blocks if whole else 0)
+    kind = "jpeg grey" if channels == 1 else "jpeg"
+    return Header(kind, width, height, coefficient_bytes=128 * blocks if whole else 0)
 
 
 def _png(file: BinaryIO) -> Header:
@@ -232,14 +233,14 @@ def _gif(file: BinaryIO) -> Header:
             left, top, across, down = struct.unpack("<4H", read_body(file, block, 8))
             width, height = max(width, left + across), max(height, top + down)
             partial = (left, top, across, down) != (0, 0, width, height)
-            return Header("gif key", width, height, strip=(8 * width * height if partial else 0))
+            return Header("gif key", width, height, extra_bytes=(8 * width * height if partial else 0))
     raise _UnexpectedStructureError
 
 
 def _tiff(file: BinaryIO) -> Header:
     image = TiffDirectory(file).image()
     kind = f"tiff {'alpha' if image.alpha else image.color}{16 if image.depth > 8 else ''}"
-    return Header(kind, image.width, image.height, strip=image.strip)
+    return Header(kind, image.width, image.height, extra_bytes=image.strip)
 
 
 def _avif(file: BinaryIO) -> Header:
@@ -255,7 +256,7 @@ def _heif(file: BinaryIO, kind: str) -> Header:
     if not image.width or not image.height:
         raise _UnexpectedStructureError
     deep = _DEEP_PLANES * image.width * image.height if image.depth > 8 else 0
-    return Header(f"{kind} alpha" if image.alpha else kind, image.width, image.height, strip=deep)
+    return Header(f"{kind} alpha" if image.alpha else kind, image.width, image.height, extra_bytes=deep)
 
 
 _READERS: dict[SourceFormat, Callable[[BinaryIO], Header]] = {

@@ -71,9 +71,9 @@ PILLOW = {
         for coding in ("lossy", "lossless", "animated")
         for kind in (coding, f"{coding} alpha")
     },
-    # A GIF's palette becomes four bytes a pixel. A frame that does not fill the screen is copied (`Header.strip`).
+    # A GIF's palette becomes four bytes a pixel. A frame smaller than the screen is copied (`Header.extra_bytes`).
     "gif key": Rate(8, 1, 10, file=1),
-    # libtiff holds a strip (`Header.strip`), Pillow the whole file.
+    # libtiff holds a strip (`Header.extra_bytes`), Pillow the whole file.
     "tiff grey": Rate(2, 1, 2, file=1),
     "tiff palette": Rate(5, 1, 6, file=1),
     "tiff rgb": Rate(4, 4, 6, file=1),
@@ -83,7 +83,7 @@ PILLOW = {
     "tiff rgb16": Rate(4, 8, 40, file=1),
     "tiff alpha16": Rate(4, 8, 48, file=1),
     "tiff cmyk16": Rate(4, 4, 8, file=1),
-    # Planes, RGB(A) of the decoder, its copy as bytes, and the image; `Header.strip` for more than 8 bits.
+    # Planes, RGB(A) of the decoder, its copy as bytes, and the image; `Header.extra_bytes` for more than 8 bits.
     "avif": Rate(14, 11, 6, file=2),
     "avif alpha": Rate(18, 14, 8, file=2),
     "heic": Rate(14, 10, 6, file=2),
@@ -205,7 +205,7 @@ def _decoding_bytes(header: Header, file_bytes: int, tier: int, *, by_vips: bool
         return banded.pixel * pixels + banded.row * factor * header.width + whole * stored + banded.file * file_bytes
     rate = PILLOW[header.kind]
     # A JPEG is closed before coefficients are kept; strips are read from the open file.
-    beside = max(header.coefficients, rate.file * file_bytes) + header.strip
+    beside = max(header.coefficient_bytes, rate.file * file_bytes) + header.extra_bytes
     if header.kind.startswith("jpeg") or (reduction_factor(size, tier) == 1 and "16" not in header.kind):
         return rate.pixel * pixels + beside
     band = header.width * min(header.height, BAND * reduction_factor(size, tier))

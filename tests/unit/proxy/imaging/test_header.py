@@ -128,14 +128,14 @@ def test_progressive_jpeg_keeps_all_coefficients(tmp_path: Path, subsampling: st
     found = header(tmp_path, jpeg(PHOTOGRAPH, progressive=True, subsampling=subsampling))
 
     assert found is not None
-    assert found.coefficients == 2 * samples
+    assert found.coefficient_bytes == 2 * samples
 
 
 def test_jpeg_of_one_scan_keeps_no_coefficients(tmp_path: Path) -> None:
     for picture in (jpeg(PHOTOGRAPH), jpeg(GREY), jpeg(CMYK)):
         found = header(tmp_path, picture)
         assert found is not None
-        assert found.coefficients == 0
+        assert found.coefficient_bytes == 0
 
 
 def test_jpeg_with_a_scan_per_channel_keeps_all_coefficients(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_jpeg_with_a_scan_per_channel_keeps_all_coefficients(tmp_path: Path) -> 
     found = header(tmp_path, bytes(picture))
 
     assert found is not None
-    assert found.coefficients == 2 * 296 * 200 * 3
+    assert found.coefficient_bytes == 2 * 296 * 200 * 3
 
 
 # Unexpected structures

@@ -37,7 +37,7 @@ SMALL = [target(150, 150, Format.JPG)]
 def megabytes(
     kind: str, width: int, height: int, *targets: int, format: Format = Format.JPG, by_vips: bool = False, **more: int
 ) -> float:
-    header = Header(kind, width, height, more.get("coefficients", 0), interlaced=more.get("interlaced", 0) > 0)
+    header = Header(kind, width, height, more.get("coefficient_bytes", 0), interlaced=more.get("interlaced", 0) > 0)
     wanted = [target(side, side, format) for side in targets]
     return estimate(header, more.get("file_bytes", 0), wanted, by_vips=by_vips) / MB
 
@@ -129,8 +129,9 @@ def test_jpeg_needs_memory_for_its_scaled_size() -> None:
 def test_coefficients_add_to_the_pixels_but_not_to_the_file() -> None:
     plain = megabytes("jpeg", 5000, 5000, 800)
 
-    assert megabytes("jpeg", 5000, 5000, 800, coefficients=100 * MB) == pytest.approx(plain + 100)
-    assert megabytes("jpeg", 5000, 5000, 800, coefficients=100 * MB, file_bytes=10 * MB) == pytest.approx(plain + 100)
+    assert megabytes("jpeg", 5000, 5000, 800, coefficient_bytes=100 * MB) == pytest.approx(plain + 100)
+    with_file = megabytes("jpeg", 5000, 5000, 800, coefficient_bytes=100 * MB, file_bytes=10 * MB)
+    assert with_file == pytest.approx(plain + 100)
 
 
 def test_webp_estimate_counts_the_file_twice() -> None:
