@@ -13,7 +13,6 @@ from ingest.catalog.database import Database
 from ingest.catalog.installation_table import InstallationTable
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.webhook_outbox import WebhookOutbox
-from ingest.documents.serializers import Serializer
 from ingest.edge.cdn import Cdn, Cdns
 from ingest.edge.nginx_cache import NginxCaches
 from ingest.ingest_errors import InstallationMismatch, QueueUnavailable
@@ -23,6 +22,7 @@ from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.reconciler import Reconciler
 from ingest.jobs.warm_up import WarmUp
 from ingest.jobs.worker import Worker
+from ingest.serialization.serializers import Serializer
 from ingest.uploads.fields_service import FieldsService
 from ingest.uploads.presentation_service import PresentationService
 from ingest.uploads.upload_service import UploadService

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from darkroom import picture_html
-from ingest.documents.serializers import Serializer
+from ingest.serialization.serializers import Serializer
 from proxy.model import Fit, Position, Size, Sizes
 from tests.unit.ingest.examples import accepted
 

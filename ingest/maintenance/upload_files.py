@@ -10,11 +10,11 @@ from typing import Any
 
 import anyio
 
-from ingest.documents.serializers import Serializer
 from ingest.ingest_errors import MissingImage
 from ingest.ingest_services import IngestServices, build_upload_service, open_services
 from ingest.jobs.deliver import deliver
 from ingest.records import Job, Upload
+from ingest.serialization.serializers import Serializer
 from ingest.uploads.multipart import too_large
 from ingest.uploads.receive_with_retries import receive_with_retries
 from proxy.errors import ServiceError

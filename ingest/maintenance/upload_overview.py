@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingest.catalog.upload_reader import UploadReader
-from ingest.documents.serializers import Serializer
 from ingest.ingest_services import Access, open_services
 from ingest.maintenance.webhook_overview import describe
 from ingest.offered_sizes import standard_variants_of
 from ingest.records import VariantState, WarmedVariant
+from ingest.serialization.serializers import Serializer
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variant_path, variants_prefix
 from proxy.model import UploadId, Variant, Visibility

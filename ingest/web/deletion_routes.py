@@ -4,8 +4,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ingest.catalog.owner_deletions import OwnerDeletions
-from ingest.documents.serializers import Serializer
 from ingest.ingest_errors import Malformed
+from ingest.serialization.serializers import Serializer
 from ingest.uploads.field_values import read_owner
 from ingest.uploads.owner_deletion_worker import OwnerDeletionWorker
 from ingest.web.query_parameters import read_query

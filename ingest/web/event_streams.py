@@ -9,10 +9,10 @@ from sse_starlette import EventSourceResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from ingest.catalog.upload_reader import UploadReader
-from ingest.documents.schemas import Status
-from ingest.documents.serializers import Serializer
 from ingest.ingest_errors import CatalogUnavailable, TooManyStreams
 from ingest.records import Job, Upload
+from ingest.serialization.schemas import Status
+from ingest.serialization.serializers import Serializer
 from proxy.model import UploadId
 from proxy.telemetry import Metrics
 

@@ -6,7 +6,7 @@ from html import escape
 from starlette.responses import HTMLResponse, Response
 
 from darkroom import picture_html
-from ingest.documents.schemas import Accepted
+from ingest.serialization.schemas import Accepted
 from ingest.web.page import image_sources
 from proxy.errors import ServiceError
 from proxy.model import Visibility

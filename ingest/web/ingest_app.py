@@ -10,7 +10,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ingest.catalog.owner_deletions import OwnerDeletions
-from ingest.documents.serializers import Serializer
 from ingest.ingest_services import (
     IngestServices,
     build_fields_service,
@@ -18,6 +17,7 @@ from ingest.ingest_services import (
     build_presentation_service,
     build_upload_service,
 )
+from ingest.serialization.serializers import Serializer
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.owner_deletion_worker import OwnerDeletionWorker
 from ingest.uploads.upload_tokens import UploadTokens

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ingest.documents.schemas import ConfiguredSizes
+from ingest.serialization.schemas import ConfiguredSizes
 from proxy.web.caching import matches_etag
 from proxy.web.list_headers import join_lines
 from proxy.web.variant_routes import CROSS_ORIGIN_HEADERS

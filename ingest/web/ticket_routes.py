@@ -8,8 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ingest.documents import schemas
 from ingest.ingest_errors import InvalidField
+from ingest.serialization import schemas
 from ingest.uploads.upload_fields import FIELDS, parse_object, read_field, unknown_field
 from ingest.uploads.upload_tokens import MAX_LIFETIME, UploadTokens
 from ingest.web.query_parameters import read_query

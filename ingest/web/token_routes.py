@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from darkroom import sign_token
-from ingest.documents import schemas
 from ingest.ingest_errors import Malformed
+from ingest.serialization import schemas
 from ingest.web.query_parameters import read_ids, read_query
 from proxy.settings import Settings
 

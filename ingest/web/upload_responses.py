@@ -6,9 +6,9 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
-from ingest.documents.schemas import Created
-from ingest.documents.serializers import Serializer
 from ingest.records import Upload
+from ingest.serialization.schemas import Created
+from ingest.serialization.serializers import Serializer
 from ingest.uploads.upload_tokens import UploadTokens
 from ingest.web.form_pages import FormPages
 from proxy.errors import ServiceError

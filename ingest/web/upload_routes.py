@@ -9,9 +9,9 @@ from starlette.routing import Route
 
 from ingest.catalog.cursors import InvalidCursor
 from ingest.catalog.upload_reader import UploadReader
-from ingest.documents.serializers import Serializer
 from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
 from ingest.ingest_errors import Malformed
+from ingest.serialization.serializers import Serializer
 from ingest.uploads.fields_service import FieldsService
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from darkroom import describe_upload, variant_url
-from ingest.documents.placeholder import data_url
-from ingest.documents.serializers import Serializer
+from ingest.serialization.placeholder import data_url
+from ingest.serialization.serializers import Serializer
 from ingest.web.openapi import describe
 from proxy.model import Fit, Format, Size, Sizes, UploadId
 from proxy.settings import Settings

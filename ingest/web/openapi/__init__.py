@@ -21,7 +21,7 @@ from typing_extensions import is_typeddict
 
 import ingest.ingest_errors
 import proxy.errors
-from ingest.documents import schemas
+from ingest.serialization import schemas
 from proxy.model import DENSITIES, Format, Sizes, SourceFormat, Variant
 from proxy.settings import Settings
 from proxy.web import health, problems

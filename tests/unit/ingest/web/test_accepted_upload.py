@@ -11,8 +11,8 @@ import httpx
 import pytest
 from PIL import Image as Picture
 
-from ingest.documents.placeholder import data_url
 from ingest.records import JobStatus
+from ingest.serialization.placeholder import data_url
 from proxy.imaging.inspect import inspect
 from proxy.imaging.limits import Limits
 from proxy.keys import original_key

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from ingest.documents.serializers import Serializer
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.records import Job, JobStatus, Upload
+from ingest.serialization.serializers import Serializer
 from ingest.web.event_streams import EventStreams, SharedPolls
 from proxy.model import UploadId
 from proxy.settings import Settings

@@ -11,7 +11,7 @@ from math import cos, pi, sqrt
 
 import pytest
 
-from ingest.documents.placeholder import data_url
+from ingest.serialization.placeholder import data_url
 from proxy.imaging.thumbhash import THUMBHASH
 
 Pixel = tuple[int, ...]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from ingest.documents.serializers import Serializer
 from ingest.records import Job, JobStatus
+from ingest.serialization.serializers import Serializer
 from proxy.model import Fit, Size, Sizes
 from tests.unit.ingest.examples import accepted
 

@@ -2,11 +2,11 @@
 
 from darkroom import picture_html
 from ingest.catalog.upload_reader import Page
-from ingest.documents import schemas
-from ingest.documents.placeholder import data_url
-from ingest.documents.schemas import Accepted, ConfiguredSizes, Deletion, DisplayedSize, Privacy, Status, UploadPage
 from ingest.offered_sizes import displayed_size, look_numbers, offered_sizes, visible_effects
 from ingest.records import Job, JobStatus, OwnerDeletion, PrivateMetadata, Upload
+from ingest.serialization import schemas
+from ingest.serialization.placeholder import data_url
+from ingest.serialization.schemas import Accepted, ConfiguredSizes, Deletion, DisplayedSize, Privacy, Status, UploadPage
 from proxy.keys import variant_path
 from proxy.model import DENSITIES, Format, Size, Sizes, UploadId, Variant, Visibility
 from proxy.settings import Settings

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from darkroom import picture_html
-from ingest.documents.placeholder import data_url
-from ingest.documents.serializers import Serializer
+from ingest.serialization.placeholder import data_url
+from ingest.serialization.serializers import Serializer
 from proxy.model import Fit, Size, Sizes
-from tests.unit.ingest.documents.picture_element import DEFAULT, ID, IMAGE, Element, candidates, names, picture_of
+from tests.unit.ingest.serialization.picture_element import DEFAULT, ID, IMAGE, Element, candidates, names, picture_of
 
 
 class TestPicture:

@@ -6,15 +6,15 @@ import pytest
 from PIL import Image as Picture
 
 from darkroom import picture_html
-from ingest.documents.serializers import Serializer
 from ingest.offered_sizes import displayed_size
 from ingest.records import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
+from ingest.serialization.serializers import Serializer
 from proxy.model import Fit, Format, Position, Size, Sizes, Variant, Watermark, WatermarkPosition
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from tests.camera import oriented
-from tests.unit.ingest.documents.picture_element import DEFAULT, ID, IMAGE, names, picture_of
 from tests.unit.ingest.examples import accepted
+from tests.unit.ingest.serialization.picture_element import DEFAULT, ID, IMAGE, names, picture_of
 from tests.unit.proxy.imaging.reference import decoded, rendered
 
 
