@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ingest.catalog import idempotency_keys
 from ingest.catalog.database import Database, now
-from ingest.catalog.job_moves import move_values, restart_values
+from ingest.catalog.job_transitions import restart_values, transition_values
 from ingest.catalog.queries import is_due, is_silent, stalled, touched, unfinished
 from ingest.catalog.row_mapping import to_job, to_upload
 from ingest.catalog.tables import SecondsAgo, images, upload_jobs
@@ -236,7 +236,7 @@ class JobRepository(UploadReader):
         if to not in TRANSITIONS[expect]:
             raise ValueError(f"no transition from {expect} to {to}")
         begins = to is JobStatus.PROCESSING
-        values = move_values(expect, to, error=error, worker=worker, retry_in=retry_in)
+        values = transition_values(expect, to, error=error, worker=worker, retry_in=retry_in)
         if progress is not None:
             values["progress"] = progress
         webhook = _WEBHOOKS.get(to) if sends_webhook else None

@@ -1,4 +1,4 @@
-"""What a change of a job's status writes, and how it counts attempts."""
+"""Column values of job transitions, and the counting of attempts."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from ingest.records import JobStatus
 
 
 def restart_values() -> dict[str, Any]:
-    """Returns the columns of a job that begins anew, whatever it was doing: a run that processes it loses it."""
+    """Returns the columns of a job that starts again, from any status. A run that still processes it loses it."""
     values = {"status": JobStatus.PENDING, "progress": 0, "error": None, "worker": None, "attempts": 0}
     return values | {"retry_at": None} | touched()
 
 
-def move_values(
+def transition_values(
     expect: JobStatus, to: JobStatus, *, error: str | None, worker: str | None, retry_in: float | None
 ) -> dict[str, Any]:
     """Returns the columns that `JobRepository.advance` sets."""
