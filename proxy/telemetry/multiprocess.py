@@ -1,7 +1,7 @@
 """Metrics of all server processes of one command (`darkroom serve --workers`), from whichever process is scraped.
 
 Based on prometheus_client's multiprocess mode, where each process counts in memory-mapped files of its own. Adds what
-that lacks: killed processes and the process metrics. docs/decisions/0020-seen-from-outside.md
+that lacks: killed processes and the process metrics. docs/decisions/0020-observability.md
 """
 
 import os

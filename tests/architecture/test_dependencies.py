@@ -1,6 +1,6 @@
 """Offline checks of the dependencies: pinned, complete, consistent, and with reviewed licences.
 
-Not known vulnerabilities: docs/decisions/0020-seen-from-outside.md.
+Not known vulnerabilities: docs/decisions/0020-observability.md.
 """
 
 import re
