@@ -9,10 +9,16 @@ import schemathesis
 from hypothesis import strategies
 from schemathesis import Case, HookContext
 
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 
 for _format in ("jpeg", "png", "webp"):
-    _tries = [picture(format=_format), picture(50, 50, _format), picture(format=_format)[:200], b"GIF89a", b""]
+    _tries = [
+        image_bytes(format=_format),
+        image_bytes(50, 50, _format),
+        image_bytes(format=_format)[:200],
+        b"GIF89a",
+        b"",
+    ]
     schemathesis.openapi.media_type(f"image/{_format}", strategies.sampled_from(_tries))
 
 schemathesis.openapi.format("x-printable", strategies.text(strategies.characters(codec="ascii", categories=["L", "N"])))

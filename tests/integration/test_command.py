@@ -17,7 +17,7 @@ from proxy.settings import Settings
 from tests.http_client import http
 from tests.photographs import photograph_bytes
 from tests.service import PATIENT, Service, darkroom, darkroom_without_numpy, environment
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 
 PROGRAM = str(Path(sys.executable).with_name("darkroom"))
 FORMATS = ("jpg", "webp", "avif")  # of the warm-up of an opaque upload
@@ -30,9 +30,9 @@ def folder(tmp_path: Path) -> Path:
     """A folder with settings for two small sizes, two images, and files that are none."""
     (tmp_path / "darkroom.toml").write_text(SIZE)
     (tmp_path / "rocket.jpg").write_bytes(photograph_bytes("rocket.jpg"))
-    (tmp_path / "small.png").write_bytes(picture(format="png"))
+    (tmp_path / "small.png").write_bytes(image_bytes(format="png"))
     (tmp_path / "notes.txt").write_text("not a picture, but long enough to be one")
-    (tmp_path / "huge.jpg").write_bytes(picture() + bytes(1 << 20))
+    (tmp_path / "huge.jpg").write_bytes(image_bytes() + bytes(1 << 20))
     return tmp_path
 
 
@@ -104,7 +104,7 @@ def test_sizes_of_fixed_quality_need_no_numpy(folder: Path) -> None:
 def test_upload_json_has_the_answer_of_each_file(folder: Path) -> None:
     """Refused and accepted files, standard input, and a file name that is not valid text."""
     odd = os.fsdecode(b"caf\xe9.jpg")
-    (folder / odd).write_bytes(picture())
+    (folder / odd).write_bytes(image_bytes())
 
     done = subprocess.run(
         [PROGRAM, "upload", "--json", "notes.txt", "small.png", odd, "-"],
@@ -275,7 +275,7 @@ def test_migrate_reports_both_revisions(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_warm_from_begins_at_that_upload(folder: Path) -> None:
-    (folder / "a.jpg").write_bytes(picture())
+    (folder / "a.jpg").write_bytes(image_bytes())
     ids = sorted(str(one["uploadId"]) for one in uploaded(folder, "a.jpg", "a.jpg"))
 
     done = darkroom(folder, "warm", "--all", "--from", ids[1], "--json")

@@ -12,7 +12,7 @@ from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
 from tests.service import PATIENT, Service, darkroom, darkroom_without_numpy
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 
 UNREACHABLE = "127.0.0.1:9"
 STORE = ("object store", "listing", "conditional writes", "versions")
@@ -83,7 +83,7 @@ def test_doctor_names_failed_dependencies_and_checks_the_rest(tmp_path: Path) ->
 def test_doctor_checks_a_cdn_in_front_of_darkroom(tmp_path: Path) -> None:
     """The server itself is the CDN: a CDN would forward the same responses."""
     with Service(tmp_path, WARM_UP="false", **PATIENT) as service:
-        upload_id = http.post(f"{service.url}/images/upload", files={"image": picture()}).json()["uploadId"]
+        upload_id = http.post(f"{service.url}/images/upload", files={"image": image_bytes()}).json()["uploadId"]
         _, empty = examined(tmp_path, CDN_URL=service.url)
         http.get(f"{service.url}/images/{upload_id}/small.avif").raise_for_status()
         until(lambda: list(tmp_path.glob(f"data/objects/images/{upload_id}/small.avif")))  # written back

@@ -24,7 +24,7 @@ from ingest.records import Upload
 from tests.http_client import http
 from tests.seaweedfs import SeaweedServer
 from tests.service import PATIENT, Service, command_line, darkroom, environment
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 
 SIZE = "[sizes.tiny]\nwidth = 24\nheight = 24\n"
 Line = dict[str, Any]
@@ -45,7 +45,7 @@ def photos(folder: Path, number: int) -> Path:
     photos = folder.parent / "photos"
     (photos / "more").mkdir()
     for i in range(number):
-        (photos / ("more" if i % 3 else "") / f"{i}.jpg").write_bytes(picture(120 + i, 110))
+        (photos / ("more" if i % 3 else "") / f"{i}.jpg").write_bytes(image_bytes(120 + i, 110))
     return photos
 
 
@@ -213,8 +213,8 @@ def test_bucket_is_imported_into_another_and_a_killed_import_continues(folder: P
     for bucket in (own, source):
         seaweedfs.create_bucket(bucket)
     for i in range(6):
-        seaweedfs.put(source, f"photos/{i % 2}/a b+{i}.jpg", picture(120 + i, 110), "image/jpeg", "")
-    seaweedfs.put(source, "other/x.jpg", picture(), "image/jpeg", "")
+        seaweedfs.put(source, f"photos/{i % 2}/a b+{i}.jpg", image_bytes(120 + i, 110), "image/jpeg", "")
+    seaweedfs.put(source, "other/x.jpg", image_bytes(), "image/jpeg", "")
     settings = {
         "S3_BUCKET": own,
         "S3_ENDPOINT_URL": seaweedfs.endpoint_url,

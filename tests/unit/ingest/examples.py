@@ -19,8 +19,8 @@ SIZES = Sizes(Size("tiny", 24, 24, Fit.COVER), Size("small", 48, 48, Fit.COVER))
 """Two small sizes, eight variants: their warm-up takes a tenth of a second."""
 
 
-def picture(width: int = 120, height: int = 110, format: str = "jpeg") -> bytes:
-    """A small, valid picture with some content."""
+def image_bytes(width: int = 120, height: int = 110, format: str = "jpeg") -> bytes:
+    """A small, valid image file with some content."""
     image = Picture.linear_gradient("L").resize((width, height))
     image = Picture.merge("RGB", (image, image.transpose(Picture.Transpose.ROTATE_180), image))
     return {"jpeg": pictures.jpeg, "png": pictures.png, "webp": pictures.webp}[format](image)

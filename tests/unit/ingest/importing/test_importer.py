@@ -20,7 +20,7 @@ from proxy.variants.leases.file_leases import FileLeaseStore
 from proxy.variants.leases.lease_store import LeaseStore, NoLeases
 from tests.fakes import CountingStore
 from tests.unit.ingest import tasks
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.fakes import RecordingQueue
 from tests.unit.ingest.repositories import WatchedRepository
 
@@ -71,7 +71,7 @@ def of(result: Result) -> tuple[Outcome, str | None, str | None]:
 
 
 async def test_repeat_finds_the_upload_and_stores_nothing(scene: Scene, queue: RecordingQueue) -> None:
-    source = scene.source(picture(), owner="shop", externalId="x-1")
+    source = scene.source(image_bytes(), owner="shop", externalId="x-1")
 
     first = await scene.run(source)
     again = await scene.run(source)
@@ -93,7 +93,7 @@ async def test_repeat_finds_the_upload_and_stores_nothing(scene: Scene, queue: R
 
 async def test_sources_are_looked_up_many_at_a_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importer_module, "_BATCH", 2)
-    sources = [scene.source(picture(120 + i), f"{i}.jpg") for i in range(3)]
+    sources = [scene.source(image_bytes(120 + i), f"{i}.jpg") for i in range(3)]
     first = await scene.run(sources[1])
 
     async def entries() -> AsyncIterator[Entry]:
@@ -108,11 +108,11 @@ async def test_sources_are_looked_up_many_at_a_time(scene: Scene, monkeypatch: p
 
 
 async def test_changed_file_is_refused_and_names_the_upload(scene: Scene) -> None:
-    first = await scene.run(scene.source(picture()))
-    same_size = bytearray(picture())
+    first = await scene.run(scene.source(image_bytes()))
+    same_size = bytearray(image_bytes())
     same_size[-10] ^= 1
 
-    for changed in (picture(130, 130), bytes(same_size)):
+    for changed in (image_bytes(130, 130), bytes(same_size)):
         result = await scene.run(scene.source(changed))
         assert of(result) == (REFUSED, first.upload_id, "source_changed")
 
@@ -122,7 +122,7 @@ async def test_changed_file_is_refused_and_names_the_upload(scene: Scene) -> Non
 
 
 async def test_other_fields_are_refused_but_later_changes_of_the_upload_are_not(scene: Scene) -> None:
-    first = await scene.run(scene.source(picture(), owner="shop"))
+    first = await scene.run(scene.source(image_bytes(), owner="shop"))
     assert first.upload_id
 
     other = await scene.run(scene.source(owner="else"))
@@ -134,12 +134,12 @@ async def test_other_fields_are_refused_but_later_changes_of_the_upload_are_not(
 
 
 async def test_failed_import_of_a_deleted_upload_keeps_the_deletion(scene: Scene) -> None:
-    first = await scene.run(scene.source(picture()))
+    first = await scene.run(scene.source(image_bytes()))
     assert first.upload_id
     await scene.uploads.delete(UploadId(first.upload_id))
 
     failed = await scene.run(scene.source(b"no image"), again=True)
-    source = scene.source(picture())
+    source = scene.source(image_bytes())
     later = await scene.run(source)
 
     assert of(failed) == (REFUSED, None, "unsupported_format")
@@ -148,7 +148,7 @@ async def test_failed_import_of_a_deleted_upload_keeps_the_deletion(scene: Scene
 
 
 async def test_deleted_upload_comes_back_only_on_demand(scene: Scene) -> None:
-    source = scene.source(picture())
+    source = scene.source(image_bytes())
     first = await scene.run(source)
     assert first.upload_id
     await scene.uploads.delete(UploadId(first.upload_id))
@@ -169,11 +169,11 @@ async def test_deleted_upload_comes_back_only_on_demand(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "code"), [(b"not an image, but long enough", "unsupported_format"), (picture(50, 50), "too_small")]
+    ("body", "code"), [(b"not an image, but long enough", "unsupported_format"), (image_bytes(50, 50), "too_small")]
 )
 async def test_refused_image_leaves_nothing_and_may_be_corrected(scene: Scene, body: bytes, code: str) -> None:
     refused = await scene.run(scene.source(body))
-    corrected = await scene.run(scene.source(picture()))
+    corrected = await scene.run(scene.source(image_bytes()))
 
     assert of(refused) == (REFUSED, None, code)
     assert corrected.outcome is IMPORTED
@@ -181,11 +181,11 @@ async def test_refused_image_leaves_nothing_and_may_be_corrected(scene: Scene, b
 
 
 async def test_file_beyond_the_limit_is_refused(scene: Scene) -> None:
-    assert of(await scene.run(scene.source(picture()), max_bytes=100)) == (REFUSED, None, "too_large")
+    assert of(await scene.run(scene.source(image_bytes()), max_bytes=100)) == (REFUSED, None, "too_large")
 
 
 async def test_unreadable_file_fails(scene: Scene) -> None:
-    source = scene.source(picture())
+    source = scene.source(image_bytes())
     (scene.folder / "a.jpg").unlink()
 
     assert of(await scene.run(source)) == (FAILED, None, "unreadable")
@@ -208,7 +208,7 @@ async def test_database_outage_stops_and_a_repeat_continues(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     monkeypatch.setattr(receive_with_retries, "_RETRIES", (0.01,))
-    source = scene.source(picture())
+    source = scene.source(image_bytes())
     scene.repository.fail(method, 2)
 
     with pytest.raises(CatalogUnavailable):
@@ -231,15 +231,15 @@ async def test_lack_of_capacity_is_waited_for(scene: Scene, monkeypatch: pytest.
 
     monkeypatch.setattr(scene.uploads, "receive", full_at_first)
 
-    assert (await scene.run(scene.source(picture()))).outcome is IMPORTED
+    assert (await scene.run(scene.source(image_bytes()))).outcome is IMPORTED
 
     failures[:] = [Overloaded("full")] * 3
-    assert of(await scene.run(scene.source(picture(), "b.jpg"))) == (FAILED, None, "overloaded")
+    assert of(await scene.run(scene.source(image_bytes(), "b.jpg"))) == (FAILED, None, "overloaded")
 
 
 async def test_attempt_that_was_killed_is_taken_over(scene: Scene) -> None:
     """As after SIGKILL: its rows stay, and the lease is free."""
-    source = scene.source(picture())
+    source = scene.source(image_bytes())
     gate = scene.repository.hold("accept")
     killed = asyncio.create_task(scene.run(source, leases=NoLeases()))
     await tasks.reached(gate, killed)
@@ -261,7 +261,7 @@ async def test_imports_at_the_same_moment_make_one_upload(
     scene: Scene, leases: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importer_module, "_POLL_SECONDS", 0.01)
-    source = scene.source(picture())
+    source = scene.source(image_bytes())
     options: Mapping[str, Any] = {} if leases else {"leases": NoLeases()}
 
     results = await asyncio.gather(*(scene.run(source, **options) for _ in range(4)))
@@ -273,7 +273,7 @@ async def test_imports_at_the_same_moment_make_one_upload(
 
 
 async def test_dry_run_changes_nothing_and_opens_only_what_it_compares(scene: Scene) -> None:
-    known = scene.source(picture())
+    known = scene.source(image_bytes())
     first = await scene.run(known)
 
     @asynccontextmanager

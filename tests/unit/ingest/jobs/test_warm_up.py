@@ -20,7 +20,7 @@ from proxy.variants.variant_service import VariantService
 from tests import pictures
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
-from tests.unit.ingest.examples import SIZES, picture
+from tests.unit.ingest.examples import SIZES, image_bytes
 from tests.unit.ingest.jobs.warmed import COMPLETE, FAILED, NAMES, STANDARD, sizes_in, status
 from tests.unit.ingest.repositories import WatchedRepository
 
@@ -54,7 +54,7 @@ class TestComplete:
         store: CountingStore,
         upload: Upload,
     ) -> None:
-        asked = await uploads.receive(chunks_of(picture(format="png")))
+        asked = await uploads.receive(chunks_of(image_bytes(format="png")))
         await deliver(warmup.run, upload.upload_id)
 
         for variant in STANDARD:
@@ -230,7 +230,7 @@ class TestFailed:
     async def test_corrupt_original_fails_with_its_message(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
-        await store.inner.put(original_key(upload.upload_id), picture()[:-700], content_type="image/jpeg")
+        await store.inner.put(original_key(upload.upload_id), image_bytes()[:-700], content_type="image/jpeg")
 
         assert await deliver(warmup.run, upload.upload_id) is FAILED
 

@@ -24,7 +24,7 @@ from proxy.variants.results import Tier
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, Gate
 from tests.unit.ingest.bodies import chunks_of
-from tests.unit.ingest.examples import SIZES, accepted, picture
+from tests.unit.ingest.examples import SIZES, accepted, image_bytes
 from tests.unit.ingest.jobs.warmed import COMPLETE, status
 from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.tasks import cancel_and_wait, reached
@@ -44,7 +44,7 @@ class TestLeases:
                 assert await leases.enter_async_context(lock.hold(f"key {number}", wait=False))
         await repository.begin(upload_id)
         await repository.accept(accepted(upload_id))
-        await store.inner.put(original_key(upload_id), picture(), content_type="image/jpeg")
+        await store.inner.put(original_key(upload_id), image_bytes(), content_type="image/jpeg")
         variant_service = VariantService(
             store,
             pool,
@@ -121,7 +121,7 @@ class TestDatabaseOutage:
     async def test_blocked_recording_holds_no_render_process(
         self, impatient: VariantService, uploads: UploadService, repository: WatchedRepository, upload: Upload
     ) -> None:
-        other = await uploads.receive(chunks_of(picture()))
+        other = await uploads.receive(chunks_of(image_bytes()))
         repository.fail("record")
         run = asyncio.create_task(deliver(WarmUp(repository, impatient, SIZES).run, upload.upload_id))
         try:

@@ -24,7 +24,7 @@ from tests import pictures
 from tests.camera import camera_exif
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
-from tests.unit.ingest.examples import SIZES, picture
+from tests.unit.ingest.examples import SIZES, image_bytes
 from tests.unit.ingest.fakes import RecordingQueue, queue_away
 from tests.unit.ingest.repositories import WatchedRepository
 
@@ -41,7 +41,7 @@ def readopter(
 @pytest_asyncio.fixture(loop_scope="session")
 async def lost(uploads: UploadService, repository: WatchedRepository, queue: RecordingQueue) -> Upload:
     """An upload whose rows were lost."""
-    upload = await uploads.receive(chunks_of(picture(130, 101, "webp")))
+    upload = await uploads.receive(chunks_of(image_bytes(130, 101, "webp")))
     await repository.delete(upload.upload_id)
     queue.published.clear()
     return upload
@@ -94,7 +94,7 @@ async def test_import_knows_the_readopted_upload_of_its_source(
     readopter: Readopter, uploads: UploadService, repository: WatchedRepository
 ) -> None:
     key = source_key("/photos/a.jpg", timedelta(0))
-    upload = await uploads.receive(chunks_of(picture()), key)
+    upload = await uploads.receive(chunks_of(image_bytes()), key)
     before = await repository.find_by_key(key)
     await repository.delete(upload.upload_id, keeps_key=False)  # as in a database that was lost
 
@@ -109,7 +109,7 @@ async def test_attempt_of_a_killed_import_is_not_readopted_once_its_source_has_a
     readopter: Readopter, uploads: UploadService, repository: WatchedRepository, store: CountingStore, deleted: bool
 ) -> None:
     key = source_key("/photos/a.jpg", timedelta(0))
-    upload = await uploads.receive(chunks_of(picture()), key)
+    upload = await uploads.receive(chunks_of(image_bytes()), key)
     attempt = new_upload_id()
     await store.copy(original_key(upload.upload_id), original_key(attempt))
     if deleted:
@@ -154,7 +154,7 @@ async def test_private_metadata_is_read_back(
 async def test_upload_with_rows_is_left_alone(
     readopter: Readopter, uploads: UploadService, repository: WatchedRepository
 ) -> None:
-    upload = await uploads.receive(chunks_of(picture()))
+    upload = await uploads.receive(chunks_of(image_bytes()))
     before = await repository.find(upload.upload_id)
 
     assert await readopter.is_readoptable(upload.upload_id) is False
@@ -167,7 +167,7 @@ async def test_undecodable_original_raises_and_leaves_no_rows(
     readopter: Readopter, repository: WatchedRepository, store: CountingStore
 ) -> None:
     upload_id = new_upload_id()
-    await store.put(original_key(upload_id), picture()[:700], content_type="image/jpeg")
+    await store.put(original_key(upload_id), image_bytes()[:700], content_type="image/jpeg")
 
     with pytest.raises(Undecodable):
         await readopter.readopt(upload_id)
@@ -233,7 +233,7 @@ class TestPuttingBack:
 
 
 async def test_focus_is_restored(uploads: UploadService, readopter: Readopter, repository: WatchedRepository) -> None:
-    upload = await uploads.receive(chunks_of(picture()), fields=UploadFields({"focus": Focus("0.3,0.7")}))
+    upload = await uploads.receive(chunks_of(image_bytes()), fields=UploadFields({"focus": Focus("0.3,0.7")}))
     await repository.delete(upload.upload_id)
 
     await readopter.readopt(upload.upload_id)
@@ -245,7 +245,7 @@ async def test_focus_is_restored(uploads: UploadService, readopter: Readopter, r
 async def test_private_upload_stays_private(
     uploads: UploadService, readopter: Readopter, repository: WatchedRepository
 ) -> None:
-    upload = await uploads.receive(chunks_of(picture()), fields=UploadFields({"visibility": Visibility.PRIVATE}))
+    upload = await uploads.receive(chunks_of(image_bytes()), fields=UploadFields({"visibility": Visibility.PRIVATE}))
     await repository.delete(upload.upload_id)
 
     await readopter.readopt(upload.upload_id)
@@ -260,7 +260,7 @@ GIVEN = {"owner": "Zoë", "externalId": "listing/7", "metadata": {"b": [1.0, Non
 async def test_fields_of_the_application_are_restored(
     uploads: UploadService, readopter: Readopter, repository: WatchedRepository
 ) -> None:
-    upload = await uploads.receive(chunks_of(picture()), fields=UploadFields(dict(GIVEN)))
+    upload = await uploads.receive(chunks_of(image_bytes()), fields=UploadFields(dict(GIVEN)))
     await repository.delete(upload.upload_id)
 
     await readopter.readopt(upload.upload_id)
@@ -273,7 +273,7 @@ async def test_fields_of_the_application_are_restored(
 async def test_unreadable_fields_do_not_stop_the_rebuilding(
     uploads: UploadService, readopter: Readopter, repository: WatchedRepository, store: CountingStore, body: bytes
 ) -> None:
-    upload = await uploads.receive(chunks_of(picture()), fields=UploadFields({"owner": "Zoë"}))
+    upload = await uploads.receive(chunks_of(image_bytes()), fields=UploadFields({"owner": "Zoë"}))
     await repository.delete(upload.upload_id)
     await store.put(fields_key(upload.upload_id), body, content_type="application/json")
 

@@ -21,7 +21,7 @@ from proxy.storage.object_store import ObjectInfo, ObjectStore
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, eventually
 from tests.unit.ingest.bodies import chunks_of
-from tests.unit.ingest.examples import SIZES, accepted, picture
+from tests.unit.ingest.examples import SIZES, accepted, image_bytes
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -35,7 +35,7 @@ def refresher(store: CountingStore, repository: JobRepository, variant_service: 
 
 
 async def warmed(uploads: UploadService, warmup: WarmUp) -> UploadId:
-    upload = await uploads.receive(chunks_of(picture()))
+    upload = await uploads.receive(chunks_of(image_bytes()))
     await deliver(warmup.run, upload.upload_id)
     return upload.upload_id
 
@@ -95,7 +95,7 @@ async def test_cost_is_the_mean_of_measured_times(
 async def test_cost_is_unknown_without_measurements(
     uploads: UploadService, refresher: Refresher, store: CountingStore
 ) -> None:
-    upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
+    upload_id = (await uploads.receive(chunks_of(image_bytes()))).upload_id
     await make_stale(store.inner, upload_id, FIRST)
 
     assert (await refresher.examine()).seconds is None
@@ -153,7 +153,7 @@ class TestRefusedObjects:
     async def ids(
         self, uploads: UploadService, store: CountingStore, monkeypatch: pytest.MonkeyPatch
     ) -> list[UploadId]:
-        ids = sorted([(await uploads.receive(chunks_of(picture()))).upload_id for _ in range(3)])
+        ids = sorted([(await uploads.receive(chunks_of(image_bytes()))).upload_id for _ in range(3)])
         for upload_id in ids:
             await make_stale(store.inner, upload_id, FIRST, SECOND)
         list_all = store.list

@@ -19,7 +19,7 @@ from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
 from proxy.settings import Settings
 from tests.unit.ingest import tasks
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -52,7 +52,7 @@ def settings(
 @pytest.fixture
 def file(tmp_path: Path) -> str:
     file = tmp_path / "photo.jpg"
-    file.write_bytes(picture())
+    file.write_bytes(image_bytes())
     return str(file)
 
 

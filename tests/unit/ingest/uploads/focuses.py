@@ -8,14 +8,14 @@ from proxy.keys import original_key
 from proxy.model import Focus, Position, Sizes, UploadId
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
-from tests.unit.ingest.examples import SIZES, picture
+from tests.unit.ingest.examples import SIZES, image_bytes
 
 FOCUS, OTHER = Focus("0.3,0.7"), Focus("0.9,0.1")
 FOCUSED = Sizes(*(replace(size, position=Position.FOCUS) for size in [SIZES["small"]]))
 
 
 async def received(uploads: UploadService) -> Upload:
-    return await uploads.receive(chunks_of(picture(120, 300)))
+    return await uploads.receive(chunks_of(image_bytes(120, 300)))
 
 
 async def focus_in_store(store: CountingStore, upload_id: UploadId) -> str | None:

@@ -23,7 +23,7 @@ from tests import pictures
 from tests.camera import oriented
 from tests.fakes import CountingStore, sample
 from tests.unit.ingest.bodies import chunks_of
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.fakes import RecordingQueue, queue_away
 from tests.unit.ingest.leftovers import files_below, rows
 from tests.unit.ingest.repositories import WatchedRepository
@@ -41,7 +41,7 @@ async def test_time_of_acceptance_is_by_the_clock_of_the_database(
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     monkeypatch.setattr("ingest.catalog.repository.now", AsyncMock(return_value=tomorrow))
 
-    upload = await uploads.receive(chunks_of(picture()))
+    upload = await uploads.receive(chunks_of(image_bytes()))
 
     assert tomorrow < upload.created_at < tomorrow + timedelta(hours=1)
     found, job = await repository.find(upload.upload_id)
@@ -52,7 +52,7 @@ async def test_time_of_acceptance_is_by_the_clock_of_the_database(
 async def test_original_is_stored_unchanged_with_its_real_type(
     uploads: UploadService, store: CountingStore, format: str
 ) -> None:
-    file = picture(format=format)
+    file = image_bytes(format=format)
 
     upload = await uploads.receive(chunks_of(file, 1000))
 
@@ -74,7 +74,7 @@ async def test_original_is_stored_unchanged_with_its_real_type(
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
 async def test_upload_describes_the_image(uploads: UploadService, repository: WatchedRepository, format: str) -> None:
-    file = picture(130, 101, format)
+    file = image_bytes(130, 101, format)
     before = datetime.now(UTC) - timedelta(milliseconds=1)  # SQLite's clock has no more digits
 
     upload = await uploads.receive(chunks_of(file))
@@ -126,9 +126,9 @@ async def test_animation_is_recorded(
         assert original.metadata["animated"] == f"{animated:d}"
 
 
-@pytest.mark.parametrize(("picture", "fallback"), [(OPAQUE, "jpg"), (WITH_A_HOLE, "png")], ids=["opaque", "alpha"])
-async def test_every_standard_variant_is_waiting(uploads: UploadService, picture: Picture.Image, fallback: str) -> None:
-    upload = await uploads.receive(chunks_of(pictures.png(picture)))
+@pytest.mark.parametrize(("image", "fallback"), [(OPAQUE, "jpg"), (WITH_A_HOLE, "png")], ids=["opaque", "alpha"])
+async def test_every_standard_variant_is_waiting(uploads: UploadService, image: Picture.Image, fallback: str) -> None:
+    upload = await uploads.receive(chunks_of(pictures.png(image)))
 
     assert upload.variants == {
         f"{size}.{format}": WarmedVariant(f"/images/{upload.upload_id}/{size}.{format}", VariantState.WAITING)
@@ -147,7 +147,7 @@ async def test_dimensions_are_upright(uploads: UploadService) -> None:
 
 @pytest.mark.parametrize("sides", [(100, 100), (1000, 100), (100, 1000)])
 async def test_smallest_and_largest_sides_are_accepted(uploads: UploadService, sides: tuple[int, int]) -> None:
-    upload = await uploads.receive(chunks_of(picture(*sides)))
+    upload = await uploads.receive(chunks_of(image_bytes(*sides)))
 
     assert (upload.width, upload.height) == sides
 
@@ -170,7 +170,7 @@ async def test_chunking_does_not_change_the_original(
 
 
 async def test_trailing_bytes_are_kept(uploads: UploadService, store: CountingStore) -> None:
-    file = picture() + b"what a camera leaves at the end"
+    file = image_bytes() + b"what a camera leaves at the end"
 
     upload = await uploads.receive(chunks_of(file))
 
@@ -180,14 +180,14 @@ async def test_trailing_bytes_are_kept(uploads: UploadService, store: CountingSt
 async def test_upload_is_published_once_and_counted(
     uploads: UploadService, queue: RecordingQueue, metrics: Metrics
 ) -> None:
-    upload = await uploads.receive(chunks_of(picture()))
+    upload = await uploads.receive(chunks_of(image_bytes()))
 
     assert queue.published == [upload.upload_id]
     assert sample(metrics, "darkroom_uploads_total", outcome="ok") == 1
 
 
 async def test_no_temporary_file_is_left(uploads: UploadService, temporary: Path) -> None:
-    await uploads.receive(chunks_of(picture()))
+    await uploads.receive(chunks_of(image_bytes()))
 
     assert files_below(temporary) == []
 
@@ -197,7 +197,7 @@ async def test_queue_outage_does_not_fail_the_upload(
 ) -> None:
     queue.failure = queue_away()
 
-    upload = await uploads.receive(chunks_of(picture()))
+    upload = await uploads.receive(chunks_of(image_bytes()))
 
     assert await repository.next_pending() == upload.upload_id
     assert sample(metrics, "darkroom_uploads_total", outcome="ok") == 1
@@ -205,7 +205,7 @@ async def test_queue_outage_does_not_fail_the_upload(
 
 @pytest.mark.promise("B11")
 async def test_the_same_file_twice_at_once_is_two_uploads(uploads: UploadService, store: CountingStore) -> None:
-    first, second = await asyncio.gather(*(uploads.receive(chunks_of(picture(), 500)) for _ in range(2)))
+    first, second = await asyncio.gather(*(uploads.receive(chunks_of(image_bytes(), 500)) for _ in range(2)))
 
     assert first.upload_id != second.upload_id
     assert await store.keys() == sorted([original_key(first.upload_id), original_key(second.upload_id)])
@@ -214,7 +214,7 @@ async def test_the_same_file_twice_at_once_is_two_uploads(uploads: UploadService
 async def test_job_exists_invisibly_from_the_first_bytes(
     uploads: UploadService, database: Database, repository: WatchedRepository, store: CountingStore, temporary: Path
 ) -> None:
-    file = picture()
+    file = image_bytes()
     seen: dict[str, object] = {}
 
     async def watched() -> AsyncIterator[bytes]:
@@ -244,7 +244,7 @@ async def test_job_exists_invisibly_from_the_first_bytes(
 
 
 async def test_bytes_and_seconds_are_observed_once_durable(uploads: UploadService, metrics: Metrics) -> None:
-    file = picture()
+    file = image_bytes()
     await uploads.receive(chunks_of(file))
     with pytest.raises(UnsupportedFormat):
         await uploads.receive(chunks_of(b"no picture at all"))
@@ -256,7 +256,7 @@ async def test_bytes_and_seconds_are_observed_once_durable(uploads: UploadServic
 
 async def test_job_keeps_the_request_id(uploads: UploadService, repository: WatchedRepository) -> None:
     with bound_contextvars(request="from-the-edge"):
-        upload = await uploads.receive(chunks_of(picture()))
+        upload = await uploads.receive(chunks_of(image_bytes()))
 
     _, job = await repository.find(upload.upload_id)
     assert job.trace_context == TraceContext("from-the-edge", None)

@@ -24,14 +24,14 @@ from proxy.telemetry import Metrics
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, Gate, sample
 from tests.unit.ingest.bodies import Pieces, chunks_of
-from tests.unit.ingest.examples import SIZES, picture
+from tests.unit.ingest.examples import SIZES, image_bytes
 from tests.unit.ingest.fakes import RecordingQueue, VerifiedInstallation
 from tests.unit.ingest.leftovers import Check
 from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.tasks import reached
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-JPEG = picture()
+JPEG = image_bytes()
 
 
 class SlowDisk(DiskStore):

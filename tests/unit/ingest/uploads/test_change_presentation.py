@@ -16,7 +16,7 @@ from proxy.keys import original_key, variants_prefix
 from proxy.model import Visibility
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.fakes import RecordingCdn, RecordingQueue
 from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.uploads.focuses import FOCUS, FOCUSED, focus_in_store, received
@@ -96,7 +96,7 @@ async def test_original_of_an_earlier_version_keeps_its_time(
 ) -> None:
     """Replacing the metadata changes when the object was stored."""
     upload = await received(uploads)
-    await store.inner.put(original_key(upload.upload_id), picture(), content_type="image/png")
+    await store.inner.put(original_key(upload.upload_id), image_bytes(), content_type="image/png")
 
     await presentations.change(upload.upload_id, {"focus": FOCUS})
 

@@ -17,7 +17,7 @@ from proxy.variants.encoded_variant import upload_tag
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
-from tests.unit.ingest.examples import SIZES, picture
+from tests.unit.ingest.examples import SIZES, image_bytes
 from tests.unit.ingest.fakes import RecordingCdn
 from tests.unit.ingest.leftovers import rows
 from tests.unit.ingest.repositories import WatchedRepository
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def warmed(uploads: UploadService, warmup: WarmUp) -> UploadId:
-    upload = await uploads.receive(chunks_of(picture()))
+    upload = await uploads.receive(chunks_of(image_bytes()))
     await deliver(warmup.run, upload.upload_id)
     return upload.upload_id
 
@@ -45,7 +45,7 @@ async def test_delete_leaves_nothing(
 
 
 async def test_second_delete_raises_unknown_upload(uploads: UploadService, store: CountingStore) -> None:
-    upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
+    upload_id = (await uploads.receive(chunks_of(image_bytes()))).upload_id
     await uploads.delete(upload_id)
     store.calls.clear()
 
@@ -84,7 +84,7 @@ async def test_delete_without_rows_removes_what_the_store_has(
 
 
 async def test_delete_removes_the_copy_in_the_trash_too(uploads: UploadService, store: CountingStore) -> None:
-    upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
+    upload_id = (await uploads.receive(chunks_of(image_bytes()))).upload_id
     await store.copy(original_key(upload_id), trash_key(upload_id))
 
     await uploads.delete(upload_id)
@@ -203,7 +203,7 @@ async def test_concurrent_deletes_succeed(
 async def test_cdn_is_invalidated_before_rows_are_deleted(
     uploads: UploadService, cdn: RecordingCdn, repository: WatchedRepository
 ) -> None:
-    upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
+    upload_id = (await uploads.receive(chunks_of(image_bytes()))).upload_id
     cdn.failure = CdnUnavailable("CloudFront is unavailable.")
 
     with pytest.raises(CdnUnavailable):

@@ -19,12 +19,12 @@ from proxy.rendering.pool import RenderPool
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore, sample
 from tests.unit.ingest.bodies import chunks_of
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.leftovers import Check, files_below, rows
 from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-JPEG = picture()
+JPEG = image_bytes()
 
 
 class TestFailures:

@@ -20,7 +20,7 @@ from proxy.variants.encoded_variant import upload_tag
 from tests.contracts.job_repository.test_owner_deletions import let_pass
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.fakes import RecordingCdn
 from tests.unit.ingest.repositories import WatchedRepository
 
@@ -43,7 +43,7 @@ def worker(
 
 async def receive(uploads: UploadService, *owners: str) -> list[UploadId]:
     fields = [UploadFields({"owner": owner}) for owner in owners]
-    return [(await uploads.receive(chunks_of(picture()), fields=each)).upload_id for each in fields]
+    return [(await uploads.receive(chunks_of(image_bytes()), fields=each)).upload_id for each in fields]
 
 
 async def ended(deletions: OwnerDeletions, deletion: OwnerDeletion) -> tuple[JobStatus, int, int, int, str | None]:

@@ -16,13 +16,13 @@ from proxy.telemetry import Metrics
 from tests import pictures
 from tests.fakes import CountingStore, sample
 from tests.unit.ingest.bodies import Pieces, chunks_of
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.leftovers import Check
 from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-JPEG = picture()
+JPEG = image_bytes()
 REFUSED: dict[str, tuple[bytes, type[Refused]]] = {
     "nothing": (b"", MissingImage),
     "one byte": (b"\xff", UnsupportedFormat),
@@ -31,14 +31,14 @@ REFUSED: dict[str, tuple[bytes, type[Refused]]] = {
     "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', UnsupportedFormat),
     "a RIFF that is sound": (b"RIFF\x24\0\0\0WAVEfmt ", UnsupportedFormat),
     "a JPEG behind a space": (b" " + JPEG, UnsupportedFormat),
-    "too low": (picture(100, 99), TooSmall),
-    "too narrow": (picture(99, 100, "png"), TooSmall),
-    "too wide": (picture(1001, 100), TooManyPixels),
-    "too high": (picture(100, 1001, "webp"), TooManyPixels),
+    "too low": (image_bytes(100, 99), TooSmall),
+    "too narrow": (image_bytes(99, 100, "png"), TooSmall),
+    "too wide": (image_bytes(1001, 100), TooManyPixels),
+    "too high": (image_bytes(100, 1001, "webp"), TooManyPixels),
     "a bomb": (pictures.png_header(100_000, 100_000) + pictures.chunk(b"IDAT", bytes(100)), TooManyPixels),
     "half a JPEG": (JPEG[: len(JPEG) // 2], Undecodable),
-    "half a PNG": (picture(format="png")[:-200], Undecodable),
-    "half a WebP": (picture(format="webp")[:-100], Undecodable),
+    "half a PNG": (image_bytes(format="png")[:-200], Undecodable),
+    "half a WebP": (image_bytes(format="webp")[:-100], Undecodable),
     "a signature alone": (b"\xff\xd8\xff", Undecodable),
     "a PNG's header alone": (pictures.png_header(200, 200), Undecodable),
     "noise behind a signature": (b"\xff\xd8\xff\xe0" + bytes(5000), Undecodable),

@@ -16,7 +16,7 @@ from proxy.keys import fields_key, original_key
 from proxy.model import Focus, UploadId
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.fakes import VerifiedInstallation
 from tests.unit.ingest.leftovers import Check, rows
 from tests.unit.ingest.repositories import WatchedRepository
@@ -32,7 +32,7 @@ def service(store: CountingStore, repository: WatchedRepository, installation: V
 
 
 async def upload(uploads: UploadService, **values: object) -> UploadId:
-    return (await uploads.receive(chunks_of(picture()), fields=UploadFields(dict(values)))).upload_id
+    return (await uploads.receive(chunks_of(image_bytes()), fields=UploadFields(dict(values)))).upload_id
 
 
 async def stored(store: CountingStore, upload_id: UploadId) -> object:

@@ -8,7 +8,7 @@ from proxy.errors import StoreUnavailable
 from proxy.keys import original_key
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.fakes import VerifiedInstallation
 from tests.unit.ingest.repositories import WatchedRepository
 
@@ -28,10 +28,10 @@ async def test_upload_is_refused_and_the_next_one_is_not(
     installation.failures = [failure]
 
     with pytest.raises(type(failure)):
-        await uploads.receive(chunks_of(picture()))
+        await uploads.receive(chunks_of(image_bytes()))
 
     assert (store.calls, repository.calls) == ([], [])
-    upload = await uploads.receive(chunks_of(picture()))
+    upload = await uploads.receive(chunks_of(image_bytes()))
     assert await store.keys() == [original_key(upload.upload_id)]
 
 
@@ -39,7 +39,7 @@ async def test_upload_is_refused_and_the_next_one_is_not(
 async def test_deletion_is_refused_and_the_next_one_is_not(
     uploads: UploadService, installation: VerifiedInstallation, store: CountingStore, failure: Exception
 ) -> None:
-    upload = await uploads.receive(chunks_of(picture()))
+    upload = await uploads.receive(chunks_of(image_bytes()))
     installation.failures = [failure]
 
     with pytest.raises(type(failure)):

@@ -17,7 +17,7 @@ from ingest.ingest_services import IngestServices, build_ingest_services
 from ingest.web.ingest_app import ingest_app
 from proxy.settings import Settings
 from proxy.web.app import serve_variants
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.leftovers import files_below, rows
 
 OLD, NEW = "old-secret-0123456789abcdef012345678", "new-secret-0123456789abcdef012345678"
@@ -104,7 +104,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 @pytest_asyncio.fixture(loop_scope="session")
 async def created(service: Service) -> dict[str, object]:
     """The response to an upload."""
-    document: dict[str, object] = (await service.upload(picture())).json()
+    document: dict[str, object] = (await service.upload(image_bytes())).json()
     return document
 
 

@@ -19,7 +19,7 @@ from proxy.keys import original_key
 from proxy.model import parse_upload_id
 from tests.photographs import photograph_bytes
 from tests.unit.ingest.bodies import MULTIPART, multipart, part, upload_body
-from tests.unit.ingest.examples import SIDES, TYPES, picture
+from tests.unit.ingest.examples import SIDES, TYPES, image_bytes
 from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
 
@@ -99,7 +99,7 @@ async def test_urls_begin_with_the_configured_base(
     service: Service, settings: dict[str, str], base: str, public: str
 ) -> None:
     """The CDN may serve variants alone, so the API's own URLs begin with PUBLIC_URL."""
-    response = await service.configured(**settings).upload(picture())
+    response = await service.configured(**settings).upload(image_bytes())
 
     answer = response.json()
     upload_id = answer["uploadId"]
@@ -114,7 +114,7 @@ async def test_no_header_of_the_request_gets_into_a_url(service: Service) -> Non
     forged = {"host": "evil.test", "x-forwarded-host": "evil.test", "x-forwarded-proto": "gopher"}
 
     locked = service.configured(api_keys=("first-first-first",))  # without keys, a foreign host is refused
-    answer = await locked.upload(picture(), authorization="Bearer first-first-first", **forged)
+    answer = await locked.upload(image_bytes(), authorization="Bearer first-first-first", **forged)
 
     assert answer.status_code == 201
     assert "evil.test" not in answer.text + str(answer.headers)
@@ -123,7 +123,7 @@ async def test_no_header_of_the_request_gets_into_a_url(service: Service) -> Non
 async def test_configured_sizes_are_those_of_the_urls(service: Service) -> None:
     sizes = {"tiny": {"width": 16, "height": 16}, "wide": {"width": 300}}
 
-    urls = (await service.configured(sizes=sizes).upload(picture())).json()["urls"]
+    urls = (await service.configured(sizes=sizes).upload(image_bytes())).json()["urls"]
 
     assert list(urls) == ["tiny", "wide"]
     assert list(urls["wide"]) == list(TYPES)
@@ -132,7 +132,7 @@ async def test_configured_sizes_are_those_of_the_urls(service: Service) -> None:
 @pytest.mark.promise("B8")
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
 async def test_format_is_decided_by_content(service: Service, format: str) -> None:
-    file = part('name="image"; filename="x.php"', picture(format=format), "Content-Type: text/html")
+    file = part('name="image"; filename="x.php"', image_bytes(format=format), "Content-Type: text/html")
     exchange = await Exchange([multipart(file)]).run(service.app, "POST", "/images/upload", content_type=MULTIPART)
 
     assert exchange.status == 201
@@ -142,7 +142,7 @@ async def test_format_is_decided_by_content(service: Service, format: str) -> No
 @pytest.mark.parametrize("filename", ["../../etc/passwd", "x" * 300, "a\0b.png", "\u202egpj.exe", "><script>"])
 async def test_file_name_is_not_used(service: Service, filename: str) -> None:
     before = (await service.holdings())[0]
-    body = multipart(part(f'name="image"; filename="{filename}"', picture()))
+    body = multipart(part(f'name="image"; filename="{filename}"', image_bytes()))
 
     exchange = await Exchange([body]).run(service.app, "POST", "/images/upload", content_type=MULTIPART)
 
@@ -155,7 +155,7 @@ async def test_file_name_is_not_used(service: Service, filename: str) -> None:
 
 @pytest.mark.promise("B1")
 async def test_largest_upload_is_accepted(service: Service) -> None:
-    file = picture().ljust(MIB, b"\0")
+    file = image_bytes().ljust(MIB, b"\0")
 
     answer = await service.upload(file)
 
@@ -169,13 +169,13 @@ async def test_wrong_content_length_is_ignored(service: Service, declared: str |
     if declared is not None:
         headers["content_length"] = declared.encode().decode("latin-1")
 
-    exchange = await Exchange([upload_body(picture())]).run(service.app, "POST", "/images/upload", **headers)
+    exchange = await Exchange([upload_body(image_bytes())]).run(service.app, "POST", "/images/upload", **headers)
 
     assert exchange.status == 201
 
 
 async def test_connection_stays_open(service: Service) -> None:
-    exchange = await Exchange([upload_body(picture())]).run(
+    exchange = await Exchange([upload_body(image_bytes())]).run(
         service.app, "POST", "/images/upload", content_type=MULTIPART
     )
 
@@ -184,7 +184,7 @@ async def test_connection_stays_open(service: Service) -> None:
 
 
 async def test_upload_is_counted_in_metrics(service: Service) -> None:
-    await service.upload(picture())
+    await service.upload(image_bytes())
 
     metrics = (await service.get("/metrics")).text
 
@@ -196,7 +196,7 @@ async def test_upload_is_counted_in_metrics(service: Service) -> None:
 
 
 async def test_age_of_the_oldest_job_uses_the_database_clock(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    await service.upload(picture())
+    await service.upload(image_bytes())
     monkeypatch.setattr("ingest.catalog.database.now", AsyncMock(return_value=datetime.now(UTC) + timedelta(days=1)))
 
     metrics = (await service.get("/metrics")).text
@@ -207,7 +207,7 @@ async def test_age_of_the_oldest_job_uses_the_database_clock(service: Service, m
 
 async def test_focus_is_returned_and_kept_in_the_metadata_of_the_original(service: Service) -> None:
     async with service.client() as client:
-        answer = await client.post("/images/upload", files={"image": picture()}, data={"focus": "0.30,0.7"})
+        answer = await client.post("/images/upload", files={"image": image_bytes()}, data={"focus": "0.30,0.7"})
         shown = await client.get(answer.headers["location"])
 
     assert (answer.status_code, answer.json()["focus"], shown.json()["focus"]) == (201, "0.3,0.7", "0.3,0.7")
@@ -219,7 +219,7 @@ async def test_owner_external_id_and_metadata_are_returned_everywhere(service: S
     given = {"owner": "Zoë", "externalId": "listing/7", "metadata": {"b": 1, "a": [None, "é"]}}
     async with service.client() as client:
         form = given | {"metadata": json.dumps(given["metadata"])}
-        answer = await client.post("/images/upload", files={"image": picture()}, data=form)
+        answer = await client.post("/images/upload", files={"image": image_bytes()}, data=form)
         shown = await client.get(answer.headers["location"])
         listed = await client.get("/images?limit=1")
 
@@ -231,7 +231,7 @@ async def test_owner_external_id_and_metadata_are_returned_everywhere(service: S
 async def test_numbers_of_metadata_keep_their_value_as_integer_or_float(service: Service) -> None:
     sent = r'{"b": [12345678901234567890123, 1.10, 1E2, -0, 0.30000000000000001], "a": "\u00e9"}'
     async with service.client() as client:
-        answer = await client.post("/images/upload", files={"image": picture()}, data={"metadata": sent})
+        answer = await client.post("/images/upload", files={"image": image_bytes()}, data={"metadata": sent})
         shown = await client.get(answer.headers["location"])
 
     for text in (answer.text, shown.text):
@@ -240,7 +240,7 @@ async def test_numbers_of_metadata_keep_their_value_as_integer_or_float(service:
 
 async def test_private_upload_is_stored_as_private(service: Service) -> None:
     async with service.client() as client:
-        answer = await client.post("/images/upload", files={"image": picture()}, data={"visibility": "private"})
+        answer = await client.post("/images/upload", files={"image": image_bytes()}, data={"visibility": "private"})
 
     document = answer.json()
     assert (answer.status_code, document["visibility"]) == (201, "private")
@@ -255,6 +255,6 @@ async def test_default_visibility_is_of_uploads_that_name_none(
 ) -> None:
     private = service.configured(signing_keys="k" * 32, default_visibility="private")
     async with private.client() as client:
-        answer = await client.post("/images/upload", files={"image": picture()}, data=given)
+        answer = await client.post("/images/upload", files={"image": image_bytes()}, data=given)
 
     assert answer.json()["visibility"] == visibility

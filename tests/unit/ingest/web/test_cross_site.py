@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.model import new_upload_id
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -35,7 +35,7 @@ TAKEN = [
 async def test_cross_site_upload_is_refused_unread(service: Service, headers: dict[str, str]) -> None:
     before = await service.holdings()
 
-    answer = await service.upload(picture(), **headers)
+    answer = await service.upload(image_bytes(), **headers)
 
     assert answer.status_code == 403
     assert "page of another site" in answer.text
@@ -46,24 +46,24 @@ async def test_cross_site_upload_is_refused_unread(service: Service, headers: di
 
 @pytest.mark.parametrize("headers", TAKEN, ids=str)
 async def test_same_site_and_non_browser_uploads_are_accepted(service: Service, headers: dict[str, str]) -> None:
-    assert (await service.upload(picture(), **headers)).status_code == 201
+    assert (await service.upload(image_bytes(), **headers)).status_code == 201
 
 
 async def test_public_url_is_accepted_behind_a_proxy(service: Service) -> None:
     headers = {"origin": "http://pictures.test:8080", "host": "127.0.0.1:8000"}
 
-    assert (await service.upload(picture(), **headers)).status_code == 403
+    assert (await service.upload(image_bytes(), **headers)).status_code == 403
     public = service.configured(public_url="http://pictures.test:8080/darkroom")
-    assert (await public.upload(picture(), **headers)).status_code == 201
-    assert (await public.upload(picture(), origin=THEIRS)).status_code == 403
+    assert (await public.upload(image_bytes(), **headers)).status_code == 201
+    assert (await public.upload(image_bytes(), origin=THEIRS)).status_code == 403
 
 
 @pytest.mark.parametrize("headers", REFUSED, ids=str)
 async def test_api_key_suffices(service: Service, headers: dict[str, str]) -> None:
     locked = service.configured(api_keys=("first-first-first",))
 
-    assert (await locked.upload(picture(), authorization="Bearer first-first-first", **headers)).status_code == 201
-    assert (await locked.upload(picture(), **headers)).status_code == 401
+    assert (await locked.upload(image_bytes(), authorization="Bearer first-first-first", **headers)).status_code == 201
+    assert (await locked.upload(image_bytes(), **headers)).status_code == 401
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PROPPATCH"])

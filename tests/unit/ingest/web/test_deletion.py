@@ -9,7 +9,7 @@ from ingest.jobs.deliver import deliver
 from proxy.recipe import Recipes
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
 from tests.unit.ingest.web.problems import assert_problem
@@ -21,7 +21,7 @@ class TestDelete:
     @pytest.mark.heavy
     async def test_delete_removes_everything(self, service: Service) -> None:
         before = await service.holdings()
-        upload_id = (await service.upload(picture())).json()["uploadId"]
+        upload_id = (await service.upload(image_bytes())).json()["uploadId"]
         await deliver(service.ingest.warmup.run, upload_id)
 
         answer = await service.delete(f"/images/{upload_id}")
@@ -78,7 +78,7 @@ async def request(service: Service, method: str, path: str) -> httpx.Response:
 
 async def test_deletion_by_owner_is_accepted_and_shown(service: Service) -> None:
     async with service.client() as client:
-        await client.post("/images/upload", files={"image": picture()}, data={"owner": "Zoë & co"})
+        await client.post("/images/upload", files={"image": image_bytes()}, data={"owner": "Zoë & co"})
 
     answer = await request(service, "DELETE", "/images?owner=Zo%C3%AB%20%26%20co")
 

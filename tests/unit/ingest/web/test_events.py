@@ -15,7 +15,7 @@ from ingest.catalog.tables import upload_jobs
 from ingest.records import JobStatus
 from proxy.model import UploadId
 from tests.fakes import sample
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.tasks import cancel_and_wait
 from tests.unit.ingest.web.conftest import Service
@@ -50,7 +50,7 @@ async def working(service: Service, upload_id: UploadId) -> AsyncIterator[None]:
 
 
 async def upload(service: Service) -> UploadId:
-    return UploadId((await service.upload(picture())).json()["uploadId"])
+    return UploadId((await service.upload(image_bytes())).json()["uploadId"])
 
 
 async def follow(

@@ -11,7 +11,7 @@ from proxy.web.negotiation import prefers_page
 from tests.camera import camera_exif
 from tests.photographs import photograph
 from tests.pictures import jpeg
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -83,7 +83,7 @@ async def test_accept_header_selects_page_or_json(accept: str | None, html: bool
 
 @pytest.mark.heavy
 async def test_accepted_image_is_shown_with_all_urls(service: Service) -> None:
-    answer = await service.upload(picture(), accept=BROWSER)
+    answer = await service.upload(image_bytes(), accept=BROWSER)
 
     assert answer.status_code == 201
     upload_id = answer.headers["location"].removeprefix("/images/")
@@ -106,7 +106,7 @@ async def test_page_lists_private_metadata(service: Service) -> None:
 
     stripped = page(await service.upload(file, accept=BROWSER)).words
     kept = page(await service.configured(strip_metadata=False).upload(file, accept=BROWSER)).words
-    plain = page(await service.upload(picture(), accept=BROWSER)).words
+    plain = page(await service.upload(image_bytes(), accept=BROWSER)).words
 
     everything = "where it was taken, serial numbers, when it was taken, camera and program"
     assert f"Variants do not carry: {everything}, comments." in stripped
@@ -117,7 +117,8 @@ async def test_page_lists_private_metadata(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "status", "words"), [(b"GIF89a" + bytes(99), 400, "JPEG, PNG or WebP"), (picture(99, 300), 422, "99x300")]
+    ("file", "status", "words"),
+    [(b"GIF89a" + bytes(99), 400, "JPEG, PNG or WebP"), (image_bytes(99, 300), 422, "99x300")],
 )
 async def test_refusal_page_says_why(service: Service, file: bytes, status: int, words: str) -> None:
     answer = await service.upload(file, accept=BROWSER)
@@ -140,7 +141,7 @@ async def test_early_refusal_is_a_page(service: Service) -> None:
 async def test_unauthorized_is_a_page_for_the_form_only(service: Service) -> None:
     locked = service.configured(api_keys=("first-first-first",))
 
-    refused = await locked.upload(picture(), accept=BROWSER)
+    refused = await locked.upload(image_bytes(), accept=BROWSER)
 
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"].startswith("Bearer")
@@ -150,7 +151,7 @@ async def test_unauthorized_is_a_page_for_the_form_only(service: Service) -> Non
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json"])
 async def test_other_clients_get_json_with_vary(service: Service, accept: str) -> None:
-    taken, refused = await service.upload(picture(), accept=accept), await service.upload(b"GIF89a", accept=accept)
+    taken, refused = await service.upload(image_bytes(), accept=accept), await service.upload(b"GIF89a", accept=accept)
 
     assert taken.headers["content-type"] == "application/json"
     assert refused.headers["content-type"] == "application/problem+json"
@@ -168,18 +169,18 @@ async def test_lines_of_a_repeated_accept_count_together(service: Service) -> No
 async def test_policy_allows_images_of_the_cdn_only(service: Service) -> None:
     elsewhere = service.configured(cdn_url="https://cdn.test:8443/pictures")
 
-    answer = await elsewhere.upload(picture(), accept=BROWSER)
+    answer = await elsewhere.upload(image_bytes(), accept=BROWSER)
 
     found = page(answer)
     assert "img-src 'self' https://cdn.test:8443;" in answer.headers["content-security-policy"]
     assert str(found.every("img")[0]["src"]).startswith("https://cdn.test:8443/pictures/images/")
-    assert "img-src 'self';" in (await service.upload(picture(), accept=BROWSER)).headers["content-security-policy"]
+    assert "img-src 'self';" in (await service.upload(image_bytes(), accept=BROWSER)).headers["content-security-policy"]
 
 
 async def test_configured_values_are_escaped(service: Service) -> None:
     odd = service.configured(cdn_url="https://cdn.test/a&lt;b")
 
-    text = (await odd.upload(picture(), accept=BROWSER)).text
+    text = (await odd.upload(image_bytes(), accept=BROWSER)).text
 
     assert "a&amp;lt;b" in text
     assert not re.search(r"a&lt;b", text)
@@ -187,7 +188,7 @@ async def test_configured_values_are_escaped(service: Service) -> None:
 
 async def test_sent_values_are_escaped(service: Service) -> None:
     async with service.client({"accept": BROWSER, "idempotency-key": NASTY}) as client:
-        answer = await client.post("/images/upload", files={NASTY: (NASTY, picture(), NASTY)})
+        answer = await client.post("/images/upload", files={NASTY: (NASTY, image_bytes(), NASTY)})
 
     assert answer.status_code == 400
     assert "<script" not in answer.text

@@ -4,7 +4,7 @@ import pytest
 import pytest_asyncio
 
 from tests.unit.ingest.bodies import MULTIPART, upload_body
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
 
@@ -86,7 +86,7 @@ async def test_call_with_any_valid_key_succeeds(
 async def test_upload_without_key_leaves_nothing(locked: Service) -> None:
     before = await locked.holdings()
     headers = {"content_type": MULTIPART}
-    body = upload_body(picture())
+    body = upload_body(image_bytes())
 
     refused = await Exchange([body]).run(locked.app, "POST", "/images/upload", **headers)
     assert refused.status == 401
@@ -100,7 +100,7 @@ async def test_upload_without_key_leaves_nothing(locked: Service) -> None:
 
 @pytest.mark.heavy
 async def test_variants_and_health_checks_need_no_key(service: Service, locked: Service) -> None:
-    upload_id = (await service.upload(picture())).json()["uploadId"]
+    upload_id = (await service.upload(image_bytes())).json()["uploadId"]
 
     for path in (f"/images/{upload_id}/small.jpg", "/healthz", "/readyz"):
         assert (await locked.get(path)).status_code == 200

@@ -13,7 +13,7 @@ from proxy.web import health
 from proxy.web.edge_routes import EDGE_PATHS
 from proxy.web.problems import INTERNAL, METHOD_NOT_ALLOWED, STATUS, UNSATISFIABLE
 from tests.conftest import ci_module
-from tests.unit.ingest.examples import TYPES, picture
+from tests.unit.ingest.examples import TYPES, image_bytes
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -172,12 +172,12 @@ class TestResponses:
     """Responses conform to the document, including required headers."""
 
     async def test_responses_about_an_upload_conform(self, service: Service) -> None:
-        created = await service.upload(picture())
+        created = await service.upload(image_bytes())
         upload_id = created.json()["uploadId"]
         await agree(service, created, "/images/upload", 201)
         await agree(service, await service.upload(b"GIF89a"), "/images/upload", 400)
-        await agree(service, await service.upload(picture(20, 20)), "/images/upload", 422)
-        await agree(service, await service.upload(picture().ljust((1 << 20) + 1, b"\0")), "/images/upload", 413)
+        await agree(service, await service.upload(image_bytes(20, 20)), "/images/upload", 422)
+        await agree(service, await service.upload(image_bytes().ljust((1 << 20) + 1, b"\0")), "/images/upload", 413)
         await agree(service, await service.get("/images/upload"), "/images/upload", 405, "POST")
         await agree(service, await service.get("/images?limit=1"), "/images", 200)
         await agree(service, await service.get("/images?limit=one"), "/images", 400)
@@ -205,7 +205,7 @@ class TestResponses:
     async def test_responses_about_a_variant_conform(
         self, service: Service, name: str, headers: dict[str, str], status: int
     ) -> None:
-        path = f"/images/{(await service.upload(picture())).json()['uploadId']}/{name}"
+        path = f"/images/{(await service.upload(image_bytes())).json()['uploadId']}/{name}"
         async with service.client(headers) as client:
             await agree(service, await client.get(path), VARIANT, status)
             if "range" not in headers:

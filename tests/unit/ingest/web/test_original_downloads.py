@@ -10,7 +10,7 @@ from ingest.web import original_downloads
 from proxy.keys import original_key
 from tests.asgi import scope_of
 from tests.fakes import Gate
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -18,7 +18,7 @@ UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 
 
 async def test_file_is_a_download_that_no_browser_renders(service: Service) -> None:
-    file = picture()
+    file = image_bytes()
     upload_id = (await service.upload(file)).json()["uploadId"]
 
     answer = await service.get(f"/images/{upload_id}/original")
@@ -39,7 +39,7 @@ def copies(service: Service) -> list[Any]:
 
 @pytest.mark.parametrize("value", ["bytes=0-9", "bytes=9999999-", "bytes=5-1", "bytes=0-1,3-4", "bytes=x", "lines=1-2"])
 async def test_range_is_ignored(service: Service, value: str) -> None:
-    file = picture()
+    file = image_bytes()
     path = f"/images/{(await service.upload(file)).json()['uploadId']}/original"
 
     answer = await service.get(path, range=value)
@@ -51,7 +51,7 @@ async def test_range_is_ignored(service: Service, value: str) -> None:
 
 
 async def test_head_has_the_headers_of_get_without_a_copy(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = picture()
+    file = image_bytes()
     path = f"/images/{(await service.upload(file)).json()['uploadId']}/original"
     got = await service.get(path)
 
@@ -70,7 +70,7 @@ async def test_head_has_the_headers_of_get_without_a_copy(service: Service, monk
 
 async def test_more_than_the_allowed_copies_are_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(original_downloads, "MAX_COPIES", 2)
-    path = f"/images/{(await service.upload(picture())).json()['uploadId']}/original"
+    path = f"/images/{(await service.upload(image_bytes())).json()['uploadId']}/original"
     store, gates = service.ingest.proxy.store, [Gate(), Gate()]
     download, waiting = store.download, iter(gates)
 
@@ -99,7 +99,7 @@ async def test_copy_is_removed_and_no_longer_counts_if_sending_fails(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(original_downloads, "MAX_COPIES", 1)
-    path = f"/images/{(await service.upload(picture())).json()['uploadId']}/original"
+    path = f"/images/{(await service.upload(image_bytes())).json()['uploadId']}/original"
 
     async def receive() -> Message:
         await asyncio.Event().wait()
@@ -120,7 +120,7 @@ async def test_original_that_is_missing_is_404_and_leaves_no_copy(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(original_downloads, "MAX_COPIES", 1)
-    upload_id = (await service.upload(picture())).json()["uploadId"]
+    upload_id = (await service.upload(image_bytes())).json()["uploadId"]
     await service.ingest.proxy.store.delete(original_key(upload_id))
 
     for _ in range(2):
@@ -131,7 +131,7 @@ async def test_original_that_is_missing_is_404_and_leaves_no_copy(
 
 
 async def test_store_with_temporary_urls_sends_it_itself(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    upload_id = (await service.upload(picture())).json()["uploadId"]
+    upload_id = (await service.upload(image_bytes())).json()["uploadId"]
     asked = []
 
     async def temporary_url(*arguments: object) -> str:
@@ -149,7 +149,7 @@ async def test_store_with_temporary_urls_sends_it_itself(service: Service, monke
 async def test_head_is_answered_here_as_temporary_urls_are_for_get(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = picture()
+    file = image_bytes()
     path = f"/images/{(await service.upload(file)).json()['uploadId']}/original"
 
     async def temporary_url(*_: object) -> str:

@@ -14,7 +14,7 @@ from ingest.ingest_services import IngestServices
 from ingest.jobs.deliver import deliver
 from ingest.records import JobStatus
 from proxy.model import UploadId, new_upload_id
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.leftovers import rows
 from tests.unit.ingest.web.conftest import Service
 from tests.unit.ingest.web.problems import assert_problem
@@ -40,7 +40,7 @@ class TestShow:
 
     async def test_created_at_is_iso_8601_utc(self, service: Service) -> None:
         before = datetime.now(UTC)
-        upload_id = (await service.upload(picture())).json()["uploadId"]
+        upload_id = (await service.upload(image_bytes())).json()["uploadId"]
 
         created_at = datetime.fromisoformat((await service.get(f"/images/{upload_id}")).json()["createdAt"])
 
@@ -109,7 +109,7 @@ class TestStatus:
 class TestPages:
     @pytest.mark.heavy
     async def test_pages_list_newest_first(self, service: Service) -> None:
-        ids = [(await service.upload(picture())).json()["uploadId"] for _ in range(6)]
+        ids = [(await service.upload(image_bytes())).json()["uploadId"] for _ in range(6)]
 
         seen, cursor = [], ""
         for _ in range(3):
@@ -188,7 +188,7 @@ class TestPages:
         async with service.client() as client:
             for owner, name in ((zoe, a), (zoe, b), (ida, a), (zoe, a)):
                 form = {"owner": owner, "externalId": name}
-                answer = await client.post("/images/upload", files={"image": picture()}, data=form)
+                answer = await client.post("/images/upload", files={"image": image_bytes()}, data=form)
                 ids.append(answer.json()["uploadId"])
 
             async def listed(**parameters: str) -> tuple[list[int], str | None]:

@@ -12,7 +12,7 @@ from proxy.errors import StoreUnavailable
 from proxy.model import new_upload_id
 from tests.fakes import CountingStore, sample
 from tests.unit.ingest.bodies import multipart, part, upload_body
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.web.conftest import Service
@@ -25,19 +25,23 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
     "a GIF": (upload_body(b"GIF89a" + bytes(500)), 400, "unsupported_format"),
     "a page": (upload_body(b"<!doctype html><p>hello</p>"), 400, "unsupported_format"),
     "an empty file": (upload_body(b""), 400, "missing_image"),
-    "another field": (upload_body(picture(), field="file"), 400, "missing_image"),
-    "text": (multipart(part('name="image"', picture())), 400, "missing_image"),
+    "another field": (upload_body(image_bytes(), field="file"), 400, "missing_image"),
+    "text": (multipart(part('name="image"', image_bytes())), 400, "missing_image"),
     "no part": (multipart(), 400, "missing_image"),
-    "two pictures": (multipart(part(FILE, picture()), part(FILE, picture())), 400, "malformed"),
-    "cut": (upload_body(picture())[:-10], 400, "malformed"),
-    "cut within the picture": (upload_body(picture())[:700], 400, "malformed"),
-    "cut after the picture": (part(FILE, picture()), 400, "malformed"),
+    "two pictures": (multipart(part(FILE, image_bytes()), part(FILE, image_bytes())), 400, "malformed"),
+    "cut": (upload_body(image_bytes())[:-10], 400, "malformed"),
+    "cut within the picture": (upload_body(image_bytes())[:700], 400, "malformed"),
+    "cut after the picture": (part(FILE, image_bytes()), 400, "malformed"),
     "nothing": (b"", 400, "malformed"),
-    "65 parts": (multipart(*[part(f'name="f{n}"', b"") for n in range(64)], part(FILE, picture())), 400, "malformed"),
-    "too small": (upload_body(picture(99, 300)), 422, "too_small"),
-    "too many pixels": (upload_body(picture(100, 1001)), 422, "too_many_pixels"),
-    "half a picture": (upload_body(picture()[:-600]), 422, "undecodable"),
-    "one byte too large": (upload_body(picture().ljust(MIB + 1, b"\0")), 413, "too_large"),
+    "65 parts": (
+        multipart(*[part(f'name="f{n}"', b"") for n in range(64)], part(FILE, image_bytes())),
+        400,
+        "malformed",
+    ),
+    "too small": (upload_body(image_bytes(99, 300)), 422, "too_small"),
+    "too many pixels": (upload_body(image_bytes(100, 1001)), 422, "too_many_pixels"),
+    "half a picture": (upload_body(image_bytes()[:-600]), 422, "undecodable"),
+    "one byte too large": (upload_body(image_bytes().ljust(MIB + 1, b"\0")), 413, "too_large"),
 }
 
 
@@ -63,12 +67,12 @@ class TestBodies:
         ],
     )
     async def test_other_content_type_is_refused(self, service: Service, content_type: str, code: str) -> None:
-        exchange = await send(service, Exchange([upload_body(picture())]), content_type=content_type)
+        exchange = await send(service, Exchange([upload_body(image_bytes())]), content_type=content_type)
 
         problem(exchange, 400, code)
 
     async def test_missing_boundary_is_named(self, service: Service) -> None:
-        exchange = await send(service, Exchange([upload_body(picture())]), content_type="multipart/form-data")
+        exchange = await send(service, Exchange([upload_body(image_bytes())]), content_type="multipart/form-data")
 
         assert problem(exchange, 400, "missing_image")["detail"] == (
             "Content-Type names no boundary between the parts. Do not set this header yourself: the HTTP client does."
@@ -76,7 +80,7 @@ class TestBodies:
 
     async def test_missing_content_type_is_refused(self, service: Service) -> None:
         before = await service.holdings()
-        exchange = await Exchange([upload_body(picture())]).run(service.app, "POST", "/images/upload")
+        exchange = await Exchange([upload_body(image_bytes())]).run(service.app, "POST", "/images/upload")
 
         problem(exchange, 400, "missing_image")
         assert await service.holdings() == before
@@ -150,7 +154,7 @@ class TestRecords:
         metrics = service.ingest.proxy.metrics
         before = sample(metrics, "darkroom_uploads_total", outcome=code)
 
-        await send(service, Exchange([upload_body(picture())]), **headers)
+        await send(service, Exchange([upload_body(image_bytes())]), **headers)
 
         assert sample(metrics, "darkroom_uploads_total", outcome=code) == before + 1
 
@@ -161,7 +165,7 @@ class TestAway:
         store.fail("put")
         broken = service.made_of(proxy=replace(service.ingest.proxy, store=store))
 
-        exchange = await send(broken, Exchange([upload_body(picture())]))
+        exchange = await send(broken, Exchange([upload_body(image_bytes())]))
 
         problem(exchange, 503, StoreUnavailable.code)
         assert int(exchange.headers["retry-after"]) > 0
@@ -171,14 +175,14 @@ class TestAway:
         repository = WatchedRepository(service.ingest.database)
         repository.fail(method, 1)
 
-        exchange = await send(service.made_of(repository=repository), Exchange([upload_body(picture())]))
+        exchange = await send(service.made_of(repository=repository), Exchange([upload_body(image_bytes())]))
 
         problem(exchange, 503, CatalogUnavailable.code)
         assert int(exchange.headers["retry-after"]) > 0
 
     @pytest.mark.parametrize("path", ["/images", "/images/{id}", "/images/{id}/status", "/images/{id}/events"])
     async def test_database_outage_returns_503_for_reads(self, service: Service, path: str) -> None:
-        upload_id = (await service.upload(picture())).json()["uploadId"]
+        upload_id = (await service.upload(image_bytes())).json()["uploadId"]
         repository = AwayRepository(service.ingest.database)
 
         exchange = await Exchange().run(service.made_of(repository=repository).app, "GET", path.format(id=upload_id))

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from ingest.catalog.tables import upload_jobs
 from ingest.idempotency_key import LIFETIME
 from tests.unit.ingest.bodies import MULTIPART, part, upload_body
-from tests.unit.ingest.examples import now, picture
+from tests.unit.ingest.examples import image_bytes, now
 from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.tasks import reached
@@ -25,7 +25,7 @@ SECRET, OTHER = "0123456789abcdef", "fedcba9876543210"  # of API keys
 
 
 async def send(service: Service, key: str, file: bytes | None = None, **headers: str) -> httpx.Response:
-    return await service.upload(picture() if file is None else file, **{KEY: key} | headers)
+    return await service.upload(image_bytes() if file is None else file, **{KEY: key} | headers)
 
 
 async def exchange(service: Service, key: str, body: bytes, **headers: str) -> Exchange:
@@ -58,7 +58,7 @@ async def test_repeat_gets_the_first_response_and_stores_nothing(service: Servic
 
 async def test_other_boundary_and_file_name_are_a_repeat(service: Service) -> None:
     first = await send(service, "boundary")
-    body = part('name="focus"') + upload_body(picture()).replace(b"photo.jpg", b"another.png")
+    body = part('name="focus"') + upload_body(image_bytes()).replace(b"photo.jpg", b"another.png")
 
     second = await exchange(service, "boundary", body)
 
@@ -78,7 +78,7 @@ async def test_warm_up_progress_does_not_change_the_response(service: Service) -
 
 async def test_repeat_gets_the_fields_as_sent_and_the_urls_as_they_are(service: Service) -> None:
     async with service.client({KEY: "fields"}) as client:
-        sent = {"files": {"image": picture()}, "data": {"owner": "Ida", "externalId": "7", "focus": "0.3,0.7"}}
+        sent = {"files": {"image": image_bytes()}, "data": {"owner": "Ida", "externalId": "7", "focus": "0.3,0.7"}}
         first = (await client.post("/images/upload", **sent)).json()
         changes = {"owner": "Zoë", "externalId": None, "metadata": {"a": 1}, "focus": None, "visibility": "private"}
         changed = (await client.patch(f"/images/{first['uploadId']}", json=changes)).json()
@@ -89,7 +89,7 @@ async def test_repeat_gets_the_fields_as_sent_and_the_urls_as_they_are(service: 
 
 
 async def test_same_image_without_key_is_another_upload(service: Service) -> None:
-    ids = {(await service.upload(picture())).json()["uploadId"] for _ in range(2)}
+    ids = {(await service.upload(image_bytes())).json()["uploadId"] for _ in range(2)}
 
     assert len(ids) == 2
 
@@ -98,7 +98,7 @@ async def test_other_bytes_with_the_same_key_are_refused(service: Service) -> No
     await send(service, "reused")
     before = await service.holdings()
 
-    document = assert_problem(await send(service, "reused", picture(130, 130)), 422, "key_reused")
+    document = assert_problem(await send(service, "reused", image_bytes(130, 130)), 422, "key_reused")
 
     assert "reused" not in document["detail"]
     assert await service.holdings() == before
@@ -119,7 +119,7 @@ async def test_invalid_repeat_is_refused_like_a_first_upload(
 async def test_malformed_repeat_is_refused(service: Service) -> None:
     await send(service, "broken")
 
-    again = await exchange(service, "broken", upload_body(picture())[:-10])
+    again = await exchange(service, "broken", upload_body(image_bytes())[:-10])
 
     assert (again.status, json.loads(again.answer)["code"]) == (400, "malformed")
 
@@ -128,14 +128,14 @@ async def test_malformed_repeat_is_refused(service: Service) -> None:
 async def test_invalid_key_is_refused(service: Service, key: str) -> None:
     before = await service.holdings()
 
-    again = await exchange(service, key, upload_body(picture()))
+    again = await exchange(service, key, upload_body(image_bytes()))
 
     assert (again.status, json.loads(again.answer)["code"]) == (400, "malformed")
     assert "Idempotency-Key" in json.loads(again.answer)["detail"]
     assert await service.holdings() == before
 
 
-@pytest.mark.parametrize("refused", [picture(99, 300), picture()[:-600], b"GIF89a" + bytes(100), b""])
+@pytest.mark.parametrize("refused", [image_bytes(99, 300), image_bytes()[:-600], b"GIF89a" + bytes(100), b""])
 async def test_a_refused_attempt_frees_its_key(service: Service, refused: bytes) -> None:
     assert (await send(service, "refused", refused)).status_code in (400, 422)
 
@@ -148,7 +148,7 @@ async def test_a_refused_attempt_frees_its_key(service: Service, refused: bytes)
 
 async def test_interrupted_attempt_frees_its_key(service: Service) -> None:
     headers = {"content_type": MULTIPART, "idempotency_key": "broke off"[:5]}
-    half = Exchange([upload_body(picture())[:600]], ends=False, hangs_up=True)
+    half = Exchange([upload_body(image_bytes())[:600]], ends=False, hangs_up=True)
     assert (await half.run(service.app, "POST", "/images/upload", **headers)).status == 400
 
     assert (await send(service, "broke")).status_code == 201
@@ -161,7 +161,7 @@ async def test_repeat_during_the_first_is_409(service: Service) -> None:
     first = asyncio.create_task(send(slow, "slow"))
     await reached(gate, first)
 
-    for file in (picture(), picture(130, 130)):
+    for file in (image_bytes(), image_bytes(130, 130)):
         waiting = await exchange(service, "slow", upload_body(file))
         assert (waiting.status, json.loads(waiting.answer)["code"]) == (409, "in_progress")
         assert int(waiting.headers["retry-after"]) > 0
@@ -226,7 +226,7 @@ async def test_key_is_free_after_a_day(service: Service) -> None:
             .values(created_at=now() - LIFETIME - timedelta(seconds=1))
         )
 
-    second = await send(service, "yesterday", picture(130, 130))
+    second = await send(service, "yesterday", image_bytes(130, 130))
 
     assert second.status_code == 201
     assert second.json()["uploadId"] != first
@@ -235,7 +235,7 @@ async def test_key_is_free_after_a_day(service: Service) -> None:
 async def test_key_is_never_stored_in_clear(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     secret = "a-key-that-may-be-somebodys-order-number"
     upload_id = (await send(service, secret)).json()["uploadId"]
-    await send(service, secret, picture(130, 130))
+    await send(service, secret, image_bytes(130, 130))
 
     async with service.ingest.database.transaction() as connection:
         [row] = await connection.execute(select(upload_jobs).where(upload_jobs.c.upload_id == upload_id))
@@ -245,7 +245,7 @@ async def test_key_is_never_stored_in_clear(service: Service, capsys: pytest.Cap
 
 
 async def test_repeats_are_counted(service: Service) -> None:
-    for file in (picture(), picture(), picture(130, 130)):
+    for file in (image_bytes(), image_bytes(), image_bytes(130, 130)):
         await send(service, "counted", file)
 
     metrics = (await service.get("/metrics")).text
@@ -257,7 +257,7 @@ async def test_repeats_are_counted(service: Service) -> None:
 async def test_same_image_with_another_focus_is_no_repeat(service: Service) -> None:
     async with service.client({KEY: "with-a-focus"}) as client:
         answers = [
-            await client.post("/images/upload", files={"image": picture()}, data={"focus": focus})
+            await client.post("/images/upload", files={"image": image_bytes()}, data={"focus": focus})
             for focus in ("0.3,0.7", "0.30,0.70", "0.3,0.8")
         ]
 
@@ -269,7 +269,7 @@ async def test_same_image_with_another_focus_is_no_repeat(service: Service) -> N
 async def test_same_image_of_another_owner_is_no_repeat(service: Service) -> None:
     async with service.client({KEY: "with-an-owner"}) as client:
         answers = [
-            await client.post("/images/upload", files={"image": picture()}, data={"owner": owner})
+            await client.post("/images/upload", files={"image": image_bytes()}, data={"owner": owner})
             for owner in ("Ida", "Ida", "Zoë")
         ]
 

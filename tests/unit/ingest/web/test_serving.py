@@ -10,7 +10,7 @@ from ingest.catalog.repository import JobRepository
 from ingest.web.ingest_app import create_app, create_ingest_app
 from proxy.settings import Settings
 from tests.asgi import lifespan
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.leftovers import files_below
 
 
@@ -30,7 +30,7 @@ async def test_upload_is_warmed_up_automatically(settings: Settings) -> None:
         lifespan(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
     ):
-        created = (await client.post("/images/upload", files={"image": ("a.jpg", picture())})).json()
+        created = (await client.post("/images/upload", files={"image": ("a.jpg", image_bytes())})).json()
         await client.get(f"/images/{created['uploadId']}/events")  # ends with the job
         status = (await client.get(created["statusUrl"])).json()
         variant = await client.get(created["urls"]["tiny"]["avif"])
@@ -47,7 +47,7 @@ async def test_disabled_warm_up_leaves_uploads_pending(settings: Settings) -> No
         lifespan(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
     ):
-        created = (await client.post("/images/upload", files={"image": ("a.jpg", picture())})).json()
+        created = (await client.post("/images/upload", files={"image": ("a.jpg", image_bytes())})).json()
         assert (await client.get(created["urls"]["tiny"]["jpg"])).status_code == 200
         status = (await client.get(created["statusUrl"])).json()
 
@@ -61,7 +61,7 @@ async def test_ingest_role_serves_no_variants(settings: Settings) -> None:
         lifespan(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
     ):
-        created = (await client.post("/images/upload", files={"image": ("a.jpg", picture())})).json()
+        created = (await client.post("/images/upload", files={"image": ("a.jpg", image_bytes())})).json()
 
         assert (await client.get(created["urls"]["tiny"]["jpg"])).status_code == 404
         assert (await client.get(created["statusUrl"])).status_code == 200
@@ -74,7 +74,7 @@ async def test_ingest_role_keeps_request_ids(settings: Settings) -> None:
         lifespan(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
     ):
-        files, headers = {"image": ("a.jpg", picture())}, {"X-Request-Id": "of-the-edge.1"}
+        files, headers = {"image": ("a.jpg", image_bytes())}, {"X-Request-Id": "of-the-edge.1"}
         answer = await client.post("/images/upload", files=files, headers=headers)
     database = Database.from_settings(settings)
     _, job = await JobRepository(database).find(answer.json()["uploadId"])

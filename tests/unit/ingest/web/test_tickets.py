@@ -12,7 +12,7 @@ import pytest
 
 from ingest.uploads.upload_tokens import RECEIPT
 from tests.unit.ingest.bodies import MULTIPART, upload_body
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import NEW, OLD, SHOP, Service
 from tests.unit.ingest.web.tickets import ADMIN, FIELDS, send, ticket
@@ -96,7 +96,7 @@ async def test_ticket_is_good_for_one_upload(keyed: Service) -> None:
     before = await keyed.holdings()
 
     again = await send(keyed, headers)
-    other = await send(keyed, headers, file=picture(121))
+    other = await send(keyed, headers, file=image_bytes(121))
 
     assert (again.status_code, again.json(), again.headers["idempotent-replayed"]) == (201, first.json(), "true")
     assert (other.status_code, other.json()["code"]) == (422, "key_reused")
@@ -156,7 +156,7 @@ async def test_ticket_of_a_deleted_upload_stays_used(keyed: Service) -> None:
         assert (await client.delete(location)).status_code == 204
     before = await keyed.holdings()
 
-    for file in (picture(), picture(121)):
+    for file in (image_bytes(), image_bytes(121)):
         answer = await send(keyed, headers, file=file)
 
         assert (answer.status_code, answer.json()["code"]) == (422, "key_reused")
@@ -167,14 +167,14 @@ async def test_ticket_of_a_deleted_upload_stays_used(keyed: Service) -> None:
 async def test_ticket_of_a_refused_upload_can_be_used_again(keyed: Service) -> None:
     headers = ticket()
 
-    assert (await send(keyed, headers, file=picture()[:-500])).status_code == 422
+    assert (await send(keyed, headers, file=image_bytes()[:-500])).status_code == 422
     assert (await send(keyed, headers)).status_code == 201
 
 
 async def test_simultaneous_uploads_with_one_ticket_store_one(keyed: Service) -> None:
     headers, listed = ticket(externalId="race"), "/images?externalId=race"
 
-    answers = await asyncio.gather(*(send(keyed, headers, file=picture(130 + i)) for i in range(4)))
+    answers = await asyncio.gather(*(send(keyed, headers, file=image_bytes(130 + i)) for i in range(4)))
 
     assert min(answer.status_code for answer in answers) == 201
     assert {answer.status_code for answer in answers} <= {201, 409, 422}
@@ -207,7 +207,7 @@ async def test_wrong_ticket_is_refused_unread_and_stores_nothing(
 ) -> None:
     headers, before = make(), await keyed.holdings()
     for service in (keyed, keyless):
-        exchange = Exchange([upload_body(picture())])
+        exchange = Exchange([upload_body(image_bytes())])
 
         await exchange.run(service.app, "POST", "/images/upload", content_type=MULTIPART, **headers)
 
@@ -244,11 +244,11 @@ async def test_receipt_opens_nothing(keyed: Service) -> None:
 
 
 async def test_ticket_limits_the_bytes_of_the_image(keyed: Service) -> None:
-    size = len(picture())
+    size = len(image_bytes())
 
     fits = await send(keyed, ticket(maxBytes=size))
     refused = await send(keyed, ticket(maxBytes=size - 1))
-    more_than_the_server = await send(keyed, ticket(maxBytes=5 << 20), file=picture() + bytes(2 << 20))
+    more_than_the_server = await send(keyed, ticket(maxBytes=5 << 20), file=image_bytes() + bytes(2 << 20))
 
     assert (fits.status_code, refused.status_code, more_than_the_server.status_code) == (201, 413, 413)
     assert refused.json()["detail"].startswith(f"The image may have at most {size - 1} bytes.")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from proxy.private_tokens import seconds_left
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -39,7 +39,7 @@ async def test_reader_gets_a_token_for_each_upload(service: Service) -> None:
 async def test_token_opens_the_private_variants_of_its_upload(service: Service) -> None:
     signing = service.configured(signing_keys=(KEY,))
     async with signing.client() as client:
-        image = ("photo.jpg", picture(), "image/jpeg")
+        image = ("photo.jpg", image_bytes(), "image/jpeg")
         upload = (await client.post("/images/upload", files={"image": image}, data={"visibility": "private"})).json()
     tokens = (await signing.get(f"/images/tokens?ids={upload['uploadId']}")).json()["tokens"]
     url = upload["urls"]["small"]["jpg"]

@@ -5,7 +5,7 @@ from itertools import repeat
 import pytest
 
 from tests.unit.ingest.bodies import part, upload_body
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
 from tests.unit.ingest.web.refusals import CHUNK, FILE, MIB, endless, problem, send
@@ -33,21 +33,21 @@ class TestTooLarge:
         assert exchange.received == 0
 
     async def test_too_large_body_is_refused_at_the_limit(self, service: Service) -> None:
-        exchange = await send(service, Exchange(endless(part(FILE, picture())[:-2])))
+        exchange = await send(service, Exchange(endless(part(FILE, image_bytes())[:-2])))
 
         problem(exchange, 413, "too_large")
         assert exchange.received_before_answer <= 1 + MIB // len(CHUNK) + 1
         assert exchange.headers["connection"] == "close"
 
     async def test_remaining_body_is_discarded_for_a_while(self, service: Service) -> None:
-        exchange = await send(service, Exchange(endless(part(FILE, picture())[:-2])))
+        exchange = await send(service, Exchange(endless(part(FILE, image_bytes())[:-2])))
 
         dropped = exchange.received - exchange.received_before_answer
         assert 16 <= dropped * len(CHUNK) / MIB <= 65
 
     async def test_remaining_body_after_100_continue_is_discarded(self, service: Service) -> None:
         """The first read answered `Expect: 100-continue`, so bytes are on their way."""
-        exchange = await send(service, Exchange(endless(part(FILE, picture())[:-2])), expect="100-continue")
+        exchange = await send(service, Exchange(endless(part(FILE, image_bytes())[:-2])), expect="100-continue")
 
         problem(exchange, 413, "too_large")
         assert exchange.received > exchange.received_before_answer
@@ -63,7 +63,7 @@ class TestTooLarge:
 class TestSlow:
     async def test_stalled_upload_times_out(self, service: Service) -> None:
         impatient = service.configured(upload_stall_timeout=0.05, upload_timeout=1000)
-        exchange = await send(impatient, Exchange([upload_body(picture())[:600]], ends=False))
+        exchange = await send(impatient, Exchange([upload_body(image_bytes())[:600]], ends=False))
 
         document = problem(exchange, 408, "upload_timeout")
         assert "0.05" in document["detail"]
@@ -77,7 +77,7 @@ class TestSlow:
     async def test_upload_beyond_the_total_time_times_out(self, service: Service) -> None:
         impatient = service.configured(upload_timeout=0.05, upload_stall_timeout=1000)
 
-        problem(await send(impatient, Exchange([upload_body(picture())[:600]], ends=False)), 408, "upload_timeout")
+        problem(await send(impatient, Exchange([upload_body(image_bytes())[:600]], ends=False)), 408, "upload_timeout")
 
     async def test_empty_messages_do_not_extend_the_total_time(self, service: Service) -> None:
         impatient = service.configured(upload_timeout=0.05, upload_stall_timeout=1000)
@@ -91,13 +91,13 @@ class TestHangingUp:
     @pytest.mark.promise("B9")
     @pytest.mark.parametrize("taken", [0, 1, 12, 150, 160, 600, -1])
     async def test_disconnect_anywhere_leaves_nothing(self, service: Service, taken: int) -> None:
-        body = upload_body(picture())[:taken]
+        body = upload_body(image_bytes())[:taken]
 
         exchange = await send(service, Exchange([body] if body else [], ends=False, hangs_up=True))
 
         problem(exchange, 400, "aborted")
 
     async def test_disconnect_after_the_closing_boundary_is_aborted(self, service: Service) -> None:
-        exchange = await send(service, Exchange([upload_body(picture())], ends=False, hangs_up=True))
+        exchange = await send(service, Exchange([upload_body(image_bytes())], ends=False, hangs_up=True))
 
         problem(exchange, 400, "aborted")

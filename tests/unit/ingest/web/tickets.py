@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from ingest.uploads.upload_tokens import UploadTokens
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.web.conftest import NEW, Service
 
 ADMIN = {"authorization": "Bearer 0123456789abcdef"}
@@ -22,5 +22,5 @@ async def send(
     service: Service, headers: Mapping[str, str], form: Mapping[str, str] | None = None, file: bytes | None = None
 ) -> httpx.Response:
     async with service.client(headers) as client:
-        image = ("photo.jpg", picture() if file is None else file, "image/jpeg")
+        image = ("photo.jpg", image_bytes() if file is None else file, "image/jpeg")
         return await client.post("/images/upload", files={"image": image}, data=form)
