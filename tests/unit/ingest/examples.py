@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from PIL import Image as Picture
+import PIL.Image
 
 from ingest.records import Upload
 from proxy.model import Fit, Size, Sizes, UploadId, new_upload_id
@@ -21,8 +21,8 @@ SIZES = Sizes(Size("tiny", 24, 24, Fit.COVER), Size("small", 48, 48, Fit.COVER))
 
 def image_bytes(width: int = 120, height: int = 110, format: str = "jpeg") -> bytes:
     """A small, valid image file with some content."""
-    image = Picture.linear_gradient("L").resize((width, height))
-    image = Picture.merge("RGB", (image, image.transpose(Picture.Transpose.ROTATE_180), image))
+    image = PIL.Image.linear_gradient("L").resize((width, height))
+    image = PIL.Image.merge("RGB", (image, image.transpose(PIL.Image.Transpose.ROTATE_180), image))
     return {"jpeg": pictures.jpeg, "png": pictures.png, "webp": pictures.webp}[format](image)
 
 

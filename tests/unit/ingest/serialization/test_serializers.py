@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
+import PIL.Image
 import pytest
-from PIL import Image as Picture
 
 from darkroom import picture_html
 from ingest.offered_sizes import displayed_size
@@ -45,7 +45,7 @@ def test_displayed_size_is_that_of_the_pixels(sides: tuple[int, int], orientatio
         for box in ((200, 150), (99, 250))
         for enlarge in (True, False)
     ]
-    recipes, original = Recipes(Settings()), oriented(Picture.new("RGB", sides, "#204060"), orientation)
+    recipes, original = Recipes(Settings()), oriented(PIL.Image.new("RGB", sides, "#204060"), orientation)
 
     files = rendered(original, *(recipes.target(Variant(size, Format.PNG)) for size in sizes))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from unittest.mock import AsyncMock
 
 import numpy as np
+import PIL.Image
 import pytest
-from PIL import Image as Picture
 from structlog.contextvars import bound_contextvars
 
 from ingest.catalog.database import Database
@@ -30,7 +30,7 @@ from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-OPAQUE = Picture.linear_gradient("L").resize((120, 110)).convert("RGB")
+OPAQUE = PIL.Image.linear_gradient("L").resize((120, 110)).convert("RGB")
 WITH_A_HOLE = OPAQUE.convert("RGBA")
 WITH_A_HOLE.paste((0, 0, 0, 0), (10, 10, 12, 12))
 
@@ -127,7 +127,7 @@ async def test_animation_is_recorded(
 
 
 @pytest.mark.parametrize(("image", "fallback"), [(OPAQUE, "jpg"), (WITH_A_HOLE, "png")], ids=["opaque", "alpha"])
-async def test_every_standard_variant_is_waiting(uploads: UploadService, image: Picture.Image, fallback: str) -> None:
+async def test_every_standard_variant_is_waiting(uploads: UploadService, image: PIL.Image.Image, fallback: str) -> None:
     upload = await uploads.receive(chunks_of(pictures.png(image)))
 
     assert upload.variants == {
@@ -138,7 +138,7 @@ async def test_every_standard_variant_is_waiting(uploads: UploadService, image: 
 
 
 async def test_dimensions_are_upright(uploads: UploadService) -> None:
-    upright = Picture.new("RGB", (140, 100), "teal")
+    upright = PIL.Image.new("RGB", (140, 100), "teal")
 
     upload = await uploads.receive(chunks_of(oriented(upright, 6)))
 
@@ -159,7 +159,7 @@ async def test_chunking_does_not_change_the_original(
 ) -> None:
     side = 110 if split and split < 100 else 550  # noise of 0.9 MB, more than is written at once
     noise = np.random.default_rng(5).integers(0, 256, (side, side, 3), np.uint8)
-    file = pictures.png(Picture.fromarray(noise))
+    file = pictures.png(PIL.Image.fromarray(noise))
 
     upload = await uploads.receive(chunks_of(file, split))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from unittest.mock import AsyncMock
 
 import httpx
+import PIL.Image
 import pytest
-from PIL import Image as Picture
 
 from ingest.records import JobStatus
 from ingest.serialization.placeholder import data_url
@@ -75,7 +75,7 @@ async def test_every_url_works_at_once(service: Service) -> None:
             answer = await service.get(url)
             assert answer.status_code == 200
             assert answer.headers["content-type"] == TYPES[format]
-            with Picture.open(BytesIO(answer.content)) as image:
+            with PIL.Image.open(BytesIO(answer.content)) as image:
                 assert image.size == (SIDES[size], SIDES[size])
 
 
