@@ -26,7 +26,7 @@ def upload_id(service: Service) -> str:
 
 
 @pytest.fixture
-def picture(page: Page, upload_id: str) -> Page:
+def details_page(page: Page, upload_id: str) -> Page:
     """The page with that photograph open."""
     page.goto(f"/#{upload_id}")
     wait_for_warm_up(page)
@@ -37,13 +37,13 @@ def _fulfill(body: str, route: Route) -> None:
     route.fulfill(body=body, content_type="application/json")
 
 
-def test_gallery_shows_the_variants_of_the_api(picture: Page, service: Service, upload_id: str) -> None:
+def test_gallery_shows_the_variants_of_the_api(details_page: Page, service: Service, upload_id: str) -> None:
     upload = http.get(f"{service.url}/images/{upload_id}").json()
     variants = http.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
     urls = {f"{size}.{format}": url for size, formats in upload["urls"].items() for format, url in formats.items()}
 
     shown = {}
-    for card in picture.locator(".card").all():
+    for card in details_page.locator(".card").all():
         image = card.get_by_role("img")
         name = image.get_attribute("alt")
         if name.endswith("png"):
@@ -58,18 +58,18 @@ def test_gallery_shows_the_variants_of_the_api(picture: Page, service: Service, 
         expect(card.locator("[data-part=pixels]")).to_have_text(f"{side} × {side}")
         expect(card.locator("h5")).to_have_text(name.split(".")[1])
     assert shown == {name: {key: known[key] for key in ("bytes", "milliseconds")} for name, known in variants.items()}
-    screenshot(picture, "picture-light")
+    screenshot(details_page, "picture-light")
 
 
 @pytest.mark.slow
 def test_variants_outside_the_warm_up_are_derived_only_on_demand(
-    picture: Page, service: Service, upload_id: str
+    details_page: Page, service: Service, upload_id: str
 ) -> None:
-    card = picture.locator(".card").filter(has=picture.get_by_role("img", name="medium.png"))
+    card = details_page.locator(".card").filter(has=details_page.get_by_role("img", name="medium.png"))
     image, button = card.get_by_role("img"), card.get_by_role("button", name="Derive and show medium.png")
-    wait_for_image(picture.get_by_role("img", name="large.avif").last)
+    wait_for_image(details_page.get_by_role("img", name="large.avif").last)
     for name in ("small", "medium", "large"):
-        assert picture.locator(f"img[alt='{name}.png']").get_attribute("src") is None
+        assert details_page.locator(f"img[alt='{name}.png']").get_attribute("src") is None
     assert service.metric("darkroom_derivations_total", format="png") == 0
 
     button.click()
@@ -97,8 +97,8 @@ def test_transparent_upload_is_compared_with_its_png(page: Page, service: Servic
 
 
 @pytest.mark.slow
-def test_facts_show_the_upload(picture: Page, upload_id: str) -> None:
-    facts = picture.locator("#details .facts")
+def test_facts_show_the_upload(details_page: Page, upload_id: str) -> None:
+    facts = details_page.locator("#details .facts")
     size = len(photograph_bytes("coffee.png"))
 
     expect(facts.locator("[data-part=id]")).to_have_text(upload_id)
@@ -123,10 +123,10 @@ def test_privacy_of_the_upload_is_shown_as_text(page: Page, service: Service, up
 
 
 @pytest.mark.slow
-def test_slider_works_by_keyboard(picture: Page, service: Service, upload_id: str) -> None:
+def test_slider_works_by_keyboard(details_page: Page, service: Service, upload_id: str) -> None:
     variants = http.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
-    slider = picture.get_by_role("slider")
-    compare = picture.get_by_role("region", name="Compare")
+    slider = details_page.get_by_role("slider")
+    compare = details_page.get_by_role("region", name="Compare")
     expect(slider).to_have_attribute("aria-valuetext", "50% jpg, 50% avif")
 
     slider.focus()
@@ -144,8 +144,8 @@ def test_slider_works_by_keyboard(picture: Page, service: Service, upload_id: st
 
 
 @pytest.mark.slow
-def test_comparison_offers_size_and_formats(picture: Page) -> None:
-    compare = picture.get_by_role("region", name="Compare")
+def test_comparison_offers_size_and_formats(details_page: Page) -> None:
+    compare = details_page.get_by_role("region", name="Compare")
     compare.get_by_label("Size").select_option("small")
     compare.get_by_label("Left").select_option("png")
     compare.get_by_label("Right").select_option("webp")
@@ -157,43 +157,43 @@ def test_comparison_offers_size_and_formats(picture: Page) -> None:
     expect(compare).to_contain_text("Choose two different formats.")
 
     image, viewport = compare.get_by_role("img", name="large.avif"), compare.get_by_role("group", name="Both images")
-    picture.set_viewport_size({"width": 320, "height": 700})  # narrower than the image
+    details_page.set_viewport_size({"width": 320, "height": 700})  # narrower than the image
     compare.get_by_label("Size").select_option("large")
     compare.get_by_label("Right").select_option("avif")
     wait_for_image(image)
-    picture.evaluate("document.querySelector('.viewport').style.maxWidth = '80px'")
+    details_page.evaluate("document.querySelector('.viewport').style.maxWidth = '80px'")
     compare.get_by_label("1:1 pixels").check()
     assert image.evaluate("image => image.getBoundingClientRect().width * devicePixelRatio") == SIDES["large"]
     viewport.evaluate("viewport => viewport.scrollTo(40, 0)")
     split = "() => document.querySelector('.layers').style.getPropertyValue('--split')"
     # As a function: Playwright evaluates a string again and again, which the page's policy forbids.
-    picture.wait_for_function(f"() => parseFloat(({split})()) > 50")
-    assert float(picture.evaluate(split).rstrip("%")) == pytest.approx(100 * (40 + 40) / 120, abs=0.5)
+    details_page.wait_for_function(f"() => parseFloat(({split})()) > 50")
+    assert float(details_page.evaluate(split).rstrip("%")) == pytest.approx(100 * (40 + 40) / 120, abs=0.5)
     expect(viewport).to_have_attribute("tabindex", "0")
 
 
 @pytest.mark.slow
-def test_copied_snippet_renders_on_another_page(picture: Page, service: Service, upload_id: str) -> None:
-    copy = picture.get_by_role("button", name="Copy snippet")
-    alt, code = """A "cup" & <b>$&</b>""", picture.locator("#details [data-part=code]")
-    picture.get_by_label("Alternative text").fill(alt)
-    picture.get_by_label("Width on your page").fill("(min-width: 40em) 50vw, 100vw")
+def test_copied_snippet_renders_on_another_page(details_page: Page, service: Service, upload_id: str) -> None:
+    copy = details_page.get_by_role("button", name="Copy snippet")
+    alt, code = """A "cup" & <b>$&</b>""", details_page.locator("#details [data-part=code]")
+    details_page.get_by_label("Alternative text").fill(alt)
+    details_page.get_by_label("Width on your page").fill("(min-width: 40em) 50vw, 100vw")
     written = picture_html(
         http.get(f"{service.url}/images/{upload_id}").json(), "(min-width: 40em) 50vw, 100vw", alt=alt
     )
     assert code.inner_text().replace("\n", "") == written
-    picture.get_by_label("Alternative text").fill("")
-    picture.get_by_label("Width on your page").fill("")
+    details_page.get_by_label("Alternative text").fill("")
+    details_page.get_by_label("Width on your page").fill("")
     copy.click()
-    expect(picture.get_by_role("status")).to_have_text("Copied")
-    expect(picture.locator("#details .embed button")).to_have_text("Copied")
-    copied = picture.evaluate("navigator.clipboard.readText()")
+    expect(details_page.get_by_role("status")).to_have_text("Copied")
+    expect(details_page.locator("#details .embed button")).to_have_text("Copied")
+    copied = details_page.evaluate("navigator.clipboard.readText()")
     document = http.get(f"{service.url}/images/{upload_id}").json()
     assert copied.replace("\n", "") == document["picture"]
 
-    picture.route("**/pasted", lambda route: route.fulfill(content_type="text/html", body=copied))
-    picture.goto(f"{service.url}/pasted")
-    image = picture.locator("picture > img")
+    details_page.route("**/pasted", lambda route: route.fulfill(content_type="text/html", body=copied))
+    details_page.goto(f"{service.url}/pasted")
+    image = details_page.locator("picture > img")
     wait_for_image(image)
     assert image.evaluate("image => image.currentSrc").endswith("/large.avif")
     assert (image.get_attribute("width"), image.get_attribute("height")) == ("120", "120")
@@ -201,11 +201,11 @@ def test_copied_snippet_renders_on_another_page(picture: Page, service: Service,
 
 
 @pytest.mark.slow
-def test_copied_url_of_a_variant_is_absolute(picture: Page, service: Service, upload_id: str) -> None:
-    picture.get_by_role("button", name="Copy the URL of medium.webp").click()
-    expect(picture.get_by_role("status")).to_have_text("Copied")
+def test_copied_url_of_a_variant_is_absolute(details_page: Page, service: Service, upload_id: str) -> None:
+    details_page.get_by_role("button", name="Copy the URL of medium.webp").click()
+    expect(details_page.get_by_role("status")).to_have_text("Copied")
 
-    assert picture.evaluate("navigator.clipboard.readText()") == f"{service.url}/images/{upload_id}/medium.webp"
+    assert details_page.evaluate("navigator.clipboard.readText()") == f"{service.url}/images/{upload_id}/medium.webp"
 
 
 @pytest.mark.slow
