@@ -37,7 +37,7 @@ def upload_id(edge: str) -> str:
 
 
 @pytest.fixture
-def picture(edge: str, upload_id: str) -> str:
+def cached_url(edge: str, upload_id: str) -> str:
     """The URL of a variant in nginx's cache."""
     url = f"{edge}/images/{upload_id}/small.jpg"
     assert http.get(url).status_code == 200

@@ -159,8 +159,8 @@ class TestParts:
         assert whole.headers["x-cache-status"] == "HIT"
         assert darkroom.metric("darkroom_variant_requests_total") == asked
 
-    def test_ranges_of_a_cached_variant_are_parts(self, picture: str) -> None:
-        whole = http.get(picture).content
+    def test_ranges_of_a_cached_variant_are_parts(self, cached_url: str) -> None:
+        whole = http.get(cached_url).content
         for wanted, expected in {
             "bytes=0-0": (206, whole[:1]),
             "bytes=10-": (206, whole[10:]),
@@ -169,11 +169,11 @@ class TestParts:
             "bytes=nonsense": (416, None),
             "bytes=99999999-": (416, None),
         }.items():
-            answer = http.get(picture, headers={"Range": wanted})
+            answer = http.get(cached_url, headers={"Range": wanted})
             found = (answer.status_code, answer.content if answer.status_code != 416 else None)
             assert found == expected, wanted
 
-    def test_only_responses_with_a_sure_range_are_immutable(self, edge: str, picture: str) -> None:
+    def test_only_responses_with_a_sure_range_are_immutable(self, edge: str, cached_url: str) -> None:
         """nginx adds headers before it knows the range, and caches may keep a 416."""
         year = "public, max-age=31536000, immutable"
         for wanted, expected in {
@@ -187,20 +187,20 @@ class TestParts:
             "bytes=99999999-": (416, "no-cache"),
             "BYTES=99999999-": (416, "no-cache"),
         }.items():
-            answer = http.get(picture, headers={"Range": wanted})
+            answer = http.get(cached_url, headers={"Range": wanted})
             assert (answer.status_code, answer.headers.get_list("cache-control")) == (expected[0], [expected[1]]), (
                 wanted
             )
         missing = http.get(f"{edge}/images/{uuid4()}/small.jpg", headers={"Range": "bytes=10-"})
         assert (missing.status_code, missing.headers["cache-control"]) == (404, "public, max-age=60")
-        known = {"If-None-Match": http.get(picture).headers["etag"]}
-        assert http.get(picture, headers=known).headers.get_list("cache-control") == [year]
+        known = {"If-None-Match": http.get(cached_url).headers["etag"]}
+        assert http.get(cached_url, headers=known).headers.get_list("cache-control") == [year]
 
-    def test_if_range_of_another_version_sends_the_whole(self, picture: str) -> None:
-        etag = http.get(picture).headers["etag"]
+    def test_if_range_of_another_version_sends_the_whole(self, cached_url: str) -> None:
+        etag = http.get(cached_url).headers["etag"]
 
-        assert http.get(picture, headers={"Range": "bytes=0-1", "If-Range": etag}).status_code == 206
-        assert http.get(picture, headers={"Range": "bytes=0-1", "If-Range": '"other"'}).status_code == 200
+        assert http.get(cached_url, headers={"Range": "bytes=0-1", "If-Range": etag}).status_code == 206
+        assert http.get(cached_url, headers={"Range": "bytes=0-1", "If-Range": '"other"'}).status_code == 200
 
     def test_head_request_caches_the_whole(self, edge: str, upload_id: str) -> None:
         url = f"{edge}/images/{upload_id}/small.avif"
@@ -210,19 +210,19 @@ class TestParts:
         assert (head.status_code, head.content, get.headers["x-cache-status"]) == (200, b"", "HIT")
         assert int(head.headers["content-length"]) == len(get.content)
 
-    def test_conditional_request_is_answered_by_the_edge(self, picture: str, darkroom: Service) -> None:
-        known = http.get(picture).headers
+    def test_conditional_request_is_answered_by_the_edge(self, cached_url: str, darkroom: Service) -> None:
+        known = http.get(cached_url).headers
         asked = darkroom.metric("darkroom_variant_requests_total")
-        by_tag = http.get(picture, headers={"If-None-Match": f'W/"x", {known["etag"]}'})
-        by_date = http.get(picture, headers={"If-Modified-Since": known["last-modified"]})
+        by_tag = http.get(cached_url, headers={"If-None-Match": f'W/"x", {known["etag"]}'})
+        by_date = http.get(cached_url, headers={"If-Modified-Since": known["last-modified"]})
 
         assert [by_tag.status_code, by_date.status_code] == [304, 304]
         assert (by_tag.content, by_tag.headers["etag"]) == (b"", known["etag"])
-        assert http.get(picture, headers={"If-None-Match": '"other"'}).status_code == 200
+        assert http.get(cached_url, headers={"If-None-Match": '"other"'}).status_code == 200
         assert darkroom.metric("darkroom_variant_requests_total") == asked
 
-    def test_variants_are_not_compressed_again(self, picture: str) -> None:
-        answer = http.get(picture, headers={"Accept-Encoding": "gzip, br"})
+    def test_variants_are_not_compressed_again(self, cached_url: str) -> None:
+        answer = http.get(cached_url, headers={"Accept-Encoding": "gzip, br"})
 
         assert "content-encoding" not in answer.headers
         assert int(answer.headers["content-length"]) == len(answer.content)

@@ -42,8 +42,8 @@ def test_responses_of_darkroom_have_the_headers_once(edge: str, upload_id: str) 
             assert (answer.status_code, found(answer)) == (status, EXPECTED), (method, name, headers)
 
 
-def test_unsatisfiable_range_is_a_problem_document(picture: str) -> None:
-    answer = http.get(picture, headers={"Range": "bytes=99999999-"})
+def test_unsatisfiable_range_is_a_problem_document(cached_url: str) -> None:
+    answer = http.get(cached_url, headers={"Range": "bytes=99999999-"})
 
     assert (answer.json()["status"], answer.json()["code"]) == (416, "range_not_satisfiable")
     assert answer.headers["content-type"] == "application/problem+json"
