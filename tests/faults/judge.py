@@ -81,17 +81,17 @@ class Judge:
             self.answers.append((path, answer))
         caching = answer.headers.get("cache-control", "")
         if answer.status == 200:
-            self._judge_picture(path, answer)
+            self._judge_variant(path, answer)
         elif answer.status in (404, 422):
             assert caching == "public, max-age=60", path
-            assert path.split("/")[2] in self._deleted, f"{answer.status} for a picture that is there: {path}"
+            assert path.split("/")[2] in self._deleted, f"{answer.status} for an existing variant: {path}"
         else:
             assert answer.status in (503, 504), f"{answer.status} for {path}: {answer.body[:200]!r}"
             assert caching == "no-store"
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.status == 504 or int(answer.headers["retry-after"]) >= 1
 
-    def _judge_picture(self, path: str, answer: Answer) -> None:
+    def _judge_variant(self, path: str, answer: Answer) -> None:
         assert int(answer.headers["content-length"]) == len(answer.body)
         assert answer.body == self.truth[path.rpartition("/")[2]], f"wrong bytes of {path}"
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
