@@ -24,7 +24,7 @@ class Priority(IntEnum):
 
 
 @dataclass(eq=False, slots=True)
-class Ticket:
+class AdmissionRequest:
     """One request, first queued, then admitted. `memory` is bytes; times are seconds of the monotonic clock."""
 
     memory: int
@@ -47,8 +47,8 @@ class Admission:
         self._max_waiting = max_waiting
         self._max_wait = max_wait
         self._metrics = metrics
-        self._queues: dict[Priority, deque[Ticket]] = {priority: deque() for priority in Priority}
-        self._admitted: set[Ticket] = set()
+        self._queues: dict[Priority, deque[AdmissionRequest]] = {priority: deque() for priority in Priority}
+        self._admitted: set[AdmissionRequest] = set()
         self._reserved_places = 0
         self._completed = 0
         self._mean_seconds = 0.2  # between admission and release: a first guess, then a running mean
@@ -64,7 +64,7 @@ class Admission:
     @property
     def reserved_bytes(self) -> int:
         """The sum of the memory estimates of all admitted requests."""
-        return sum(ticket.memory for ticket in self._admitted)
+        return sum(request.memory for request in self._admitted)
 
     def raise_if_full(self, priority: Priority) -> None:
         """Raises Overloaded if the queue for `priority` is full. It is cheap, so call it before expensive work."""
@@ -88,61 +88,61 @@ class Admission:
         finally:
             self._reserved_places -= live
 
-    async def admit(self, priority: Priority, memory: int) -> Ticket:
-        """Waits for a slot and for `memory` free bytes. The caller must `release` the ticket.
+    async def admit(self, priority: Priority, memory: int) -> AdmissionRequest:
+        """Waits for a slot and for `memory` free bytes. Returns the admitted request, which the caller must `release`.
 
         Raises Overloaded, with the expected seconds until there is capacity.
         """
         assert memory <= self._budget
-        ticket = Ticket(memory, asyncio.get_running_loop().create_future())
+        request = AdmissionRequest(memory, asyncio.get_running_loop().create_future())
         queue = self._queues[priority]
-        queue.append(ticket)
+        queue.append(request)
         self._admit_waiting()
-        if ticket in queue and priority is Priority.LIVE and len(queue) > self._max_waiting:
-            queue.remove(ticket)
+        if request in queue and priority is Priority.LIVE and len(queue) > self._max_waiting:
+            queue.remove(request)
             raise self._overloaded(memory, "full")
         try:
             async with asyncio.timeout(self._max_wait if priority is Priority.LIVE else None):
-                await ticket.granted
+                await request.granted
         except TimeoutError:
-            self._withdraw(queue, ticket)
+            self._withdraw(queue, request)
             raise self._overloaded(memory, "late") from None
         except asyncio.CancelledError:
-            self._withdraw(queue, ticket)
+            self._withdraw(queue, request)
             raise
-        self._metrics.render_wait_seconds.labels(priority.name.lower()).observe(ticket.admitted_at - ticket.queued_at)
-        return ticket
+        self._metrics.render_wait_seconds.labels(priority.name.lower()).observe(request.admitted_at - request.queued_at)
+        return request
 
-    def release(self, ticket: Ticket) -> None:
-        seconds = monotonic() - ticket.admitted_at
+    def release(self, request: AdmissionRequest) -> None:
+        seconds = monotonic() - request.admitted_at
         self._completed += 1
         self._mean_seconds += max(0.1, 1 / self._completed) * (seconds - self._mean_seconds)
-        self._admitted.remove(ticket)
+        self._admitted.remove(request)
         self._admit_waiting()
 
     def _admit_waiting(self) -> None:
-        blocked: list[Ticket] = []  # waiting for memory; smaller requests may overtake them
+        blocked: list[AdmissionRequest] = []  # waiting for memory; smaller requests may overtake them
         for queue in self._queues.values():
-            for ticket in [*queue]:
+            for request in [*queue]:
                 if len(self._admitted) == self._slots or any(each.passes >= MAX_PASSES for each in blocked):
                     return
-                if ticket.granted.done():  # cancelled, and not yet withdrawn
+                if request.granted.done():  # cancelled, and not yet withdrawn
                     continue
-                if ticket.memory > self._budget - self.reserved_bytes:
-                    blocked.append(ticket)
+                if request.memory > self._budget - self.reserved_bytes:
+                    blocked.append(request)
                     continue
                 for each in blocked:
                     each.passes += 1
-                queue.remove(ticket)
-                self._admitted.add(ticket)
-                ticket.admitted_at = monotonic()
-                ticket.granted.set_result(None)
+                queue.remove(request)
+                self._admitted.add(request)
+                request.admitted_at = monotonic()
+                request.granted.set_result(None)
 
-    def _withdraw(self, queue: deque[Ticket], ticket: Ticket) -> None:
-        if ticket in queue:
-            queue.remove(ticket)
+    def _withdraw(self, queue: deque[AdmissionRequest], request: AdmissionRequest) -> None:
+        if request in queue:
+            queue.remove(request)
         else:  # admitted between the timeout or cancellation and this call
-            self._admitted.remove(ticket)
+            self._admitted.remove(request)
         self._admit_waiting()
 
     def _overloaded(self, memory: int, reason: str) -> Overloaded:
@@ -158,8 +158,8 @@ class Admission:
         Fills slots and memory in order with the admitted requests, the live queue, the reserved places and the request.
         """
         rounds, slots, free = 0, self._slots, self._budget
-        tickets = (*self._admitted, *self._queues[Priority.LIVE])
-        for each in [*(ticket.memory for ticket in tickets), *[0] * self._reserved_places, memory]:
+        requests = (*self._admitted, *self._queues[Priority.LIVE])
+        for each in [*(request.memory for request in requests), *[0] * self._reserved_places, memory]:
             if not slots or each > free:
                 rounds, slots, free = rounds + 1, self._slots, self._budget
             slots, free = slots - 1, free - each
@@ -168,5 +168,5 @@ class Admission:
     def _expected_seconds(self) -> float:
         """The mean duration of the admitted requests; each lasts at least as long as it has been running."""
         now = monotonic()
-        seconds = [max(self._mean_seconds, now - ticket.admitted_at) for ticket in self._admitted]
+        seconds = [max(self._mean_seconds, now - request.admitted_at) for request in self._admitted]
         return sum(seconds) / len(seconds) if seconds else self._mean_seconds

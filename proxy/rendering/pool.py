@@ -17,7 +17,7 @@ from proxy.imaging.animation.animation_limits import count_frames
 from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
-from proxy.rendering.admission import Admission, Priority, Ticket
+from proxy.rendering.admission import Admission, AdmissionRequest, Priority
 from proxy.rendering.memory_estimate import estimate
 from proxy.rendering.render_worker import RenderWorker, Sandbox
 from proxy.settings import RENDER_IDLE_MB, SettingsError, WatermarkFile
@@ -161,11 +161,11 @@ class RenderPool:
         DerivationTimeout.
         """
         with step("wait for admission"):
-            ticket = await self.admission.admit(priority, memory)
+            request = await self.admission.admit(priority, memory)
         try:
             worker = self._pop_idle() or await self._start_another()
         except BaseException:
-            self.admission.release(ticket)
+            self.admission.release(request)
             raise
         self._busy.add(worker)
         worker.memory = memory
@@ -175,11 +175,11 @@ class RenderPool:
             self._busy.discard(worker)
             if worker.is_idle and worker.requests < self._recycle and not self._closed:
                 self._idle.append(worker)
-                self.admission.release(ticket)
+                self.admission.release(request)
             else:
                 if not worker.has_died:
                     worker.kill()
-                self._run_in_background(self._replace(worker, ticket))
+                self._run_in_background(self._replace(worker, request))
 
     def _pop_idle(self) -> RenderWorker | None:
         while self._idle:
@@ -197,14 +197,14 @@ class RenderPool:
             if worker.end_reason in ("invalid", "forbidden"):
                 log.error("render process may have been taken over", reason=worker.end_reason, process=worker.pid)
 
-    async def _replace(self, worker: RenderWorker, ticket: Ticket) -> None:
-        """Releases the ticket only after the old worker has ended and the new one is ready, to hold the budget."""
+    async def _replace(self, worker: RenderWorker, request: AdmissionRequest) -> None:
+        """Releases the request after the old worker has ended and the new one is ready, to stay within the budget."""
         try:
             await self._stop(worker)
             if not self._closed:
                 await self._add_worker()
         finally:
-            self.admission.release(ticket)
+            self.admission.release(request)
 
     async def _add_worker(self) -> None:
         try:

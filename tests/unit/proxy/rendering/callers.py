@@ -13,7 +13,7 @@ BUDGET = 100  # bytes; most requests reserve one
 
 
 class Callers:
-    """Tasks that are admitted, record it, and hold their ticket until `leave`."""
+    """Tasks that are admitted, record it, and hold their admission until `leave`."""
 
     def __init__(self, admission: Admission) -> None:
         self.admission = admission
@@ -31,12 +31,12 @@ class Callers:
         await settle()
 
     async def _stay(self, name: str, priority: Priority, memory: int) -> None:
-        ticket = await self.admission.admit(priority, memory)
+        request = await self.admission.admit(priority, memory)
         try:
             self.entered.append(name)
             await self._exits[name].wait()
         finally:
-            self.admission.release(ticket)
+            self.admission.release(request)
 
 
 async def settle() -> None:
