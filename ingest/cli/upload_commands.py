@@ -20,7 +20,7 @@ from ingest.cli.console import (
 from ingest.cli.help import examples
 
 if TYPE_CHECKING:
-    from ingest.maintenance.upload_files import Receipt
+    from ingest.maintenance.upload_files import FileResult
 
 
 @examples(
@@ -45,13 +45,13 @@ def upload(
 
     failures = 0
 
-    def report(receipt: "Receipt") -> None:
+    def report(result: "FileResult") -> None:
         nonlocal failures
-        failures += receipt.failure is not None
+        failures += result.failure is not None
         if as_json:
-            print_json({"file": printable(receipt.file)} | receipt.document, indent=None)
+            print_json({"file": printable(result.file)} | result.document, indent=None)
         else:
-            _print_receipt(receipt)
+            _print_result(result)
 
     run(upload(settings, files, report, wait=wait))
     raise typer.Exit(1 if failures else 0)
@@ -109,13 +109,13 @@ def purge(
     raise typer.Exit(1 if report["failedCount"] else 0)
 
 
-def _print_receipt(receipt: "Receipt") -> None:
-    file, known = printable(receipt.file), receipt.document
-    if receipt.url:
+def _print_result(result: "FileResult") -> None:
+    file, known = printable(result.file), result.document
+    if result.url:
         out().print(f"{file}  {format_size(known['originalSize'])}  {known['format']}  {known['uploadId']}")
-        out().print(f"    {receipt.url}")
-    if receipt.failure:
-        print_error(f"{file}: {receipt.failure}")
+        out().print(f"    {result.url}")
+    if result.failure:
+        print_error(f"{file}: {result.failure}")
 
 
 def _summary(document: dict[str, Any]) -> list[str]:

@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.5  # between looks at a job that another worker has
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class FileResult:
     """The result for one file: it was stored, its warm-up ended, or one of these failed.
 
     `document`: the API's response, or the problem, with the upload id if the file is stored. `url`: of the largest
@@ -41,7 +41,7 @@ class Receipt:
     failure: str | None = None
 
 
-Report = Callable[[Receipt], None]
+Report = Callable[[FileResult], None]
 
 
 async def upload(settings: Settings, files: Sequence[str], report: Report, *, wait: bool) -> None:
@@ -72,9 +72,9 @@ class _Uploader:
         try:
             upload = await self._receive(file)
         except ServiceError as error:
-            self._report(Receipt(file, _problem(error), failure=str(error)))
+            self._report(FileResult(file, _problem(error), failure=str(error)))
             return None
-        self._report(Receipt(file, {**self._serializer.created(upload)}, self._serializer.largest_url(upload)))
+        self._report(FileResult(file, {**self._serializer.created(upload)}, self._serializer.largest_url(upload)))
         return upload
 
     async def _receive(self, file: str) -> Upload:
@@ -90,10 +90,11 @@ class _Uploader:
             upload, job = await self._run_warm_up(upload.upload_id)
         except ServiceError as error:
             document = {"uploadId": upload.upload_id} | _problem(error)
-            self._report(Receipt(file, document, failure=f"It is stored, but its warm-up was not completed: {error}"))
+            failure = f"It is stored, but its warm-up was not completed: {error}"
+            self._report(FileResult(file, document, failure=failure))
         else:
             failure = f"It is stored, but its warm-up failed: {job.error}" if job.error else None
-            self._report(Receipt(file, {**self._serializer.upload(upload, job)}, failure=failure))
+            self._report(FileResult(file, {**self._serializer.upload(upload, job)}, failure=failure))
 
     async def _run_warm_up(self, upload_id: UploadId) -> tuple[Upload, Job]:
         """Warms up the upload here, unless a living worker has its job. Returns when the job has ended."""

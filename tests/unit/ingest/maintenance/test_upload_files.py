@@ -11,7 +11,7 @@ import pytest
 
 from ingest.jobs.warm_up import WarmUp
 from ingest.maintenance import upload_files
-from ingest.maintenance.upload_files import Receipt
+from ingest.maintenance.upload_files import FileResult
 from ingest.uploads import receive_with_retries
 from ingest.uploads.upload_service import UploadService
 from proxy.model import UploadId
@@ -63,16 +63,16 @@ async def stored(repository: WatchedRepository) -> list[UploadId]:
 async def test_database_outage_during_the_warm_up_keeps_the_upload_id(
     settings: Settings, repository: WatchedRepository, file: str
 ) -> None:
-    receipts: list[Receipt] = []
+    results: list[FileResult] = []
 
-    def report(receipt: Receipt) -> None:
-        receipts.append(receipt)
+    def report(result: FileResult) -> None:
+        results.append(result)
         repository.fail("find")
 
     await upload_files.upload(settings, [file], report, wait=True)
 
     [upload_id] = await stored(repository)
-    accepted, failed = receipts
+    accepted, failed = results
     assert (accepted.document["uploadId"], accepted.document["status"], accepted.failure) == (
         upload_id,
         "pending",
@@ -84,58 +84,58 @@ async def test_database_outage_during_the_warm_up_keeps_the_upload_id(
     assert failed.failure.startswith("It is stored, but its warm-up was not completed")
 
 
-async def test_interrupted_warm_up_leaves_the_receipt_of_the_stored_file(
+async def test_interrupted_warm_up_leaves_the_result_of_the_stored_file(
     settings: Settings, repository: WatchedRepository, file: str
 ) -> None:
-    receipts: list[Receipt] = []
+    results: list[FileResult] = []
     gate = repository.hold("advance")
-    work = asyncio.create_task(upload_files.upload(settings, [file], receipts.append, wait=True))
+    work = asyncio.create_task(upload_files.upload(settings, [file], results.append, wait=True))
     await tasks.reached(gate, work)
 
     work.cancel()
     await asyncio.wait([work])
 
     assert work.cancelled()
-    assert [receipt.document["uploadId"] for receipt in receipts] == await stored(repository)
+    assert [result.document["uploadId"] for result in results] == await stored(repository)
 
 
 async def test_refused_file_does_not_stop_the_others(
     settings: Settings, repository: WatchedRepository, file: str
 ) -> None:
-    receipts: list[Receipt] = []
+    results: list[FileResult] = []
 
-    await upload_files.upload(settings, ["gone.jpg", file], receipts.append, wait=False)
+    await upload_files.upload(settings, ["gone.jpg", file], results.append, wait=False)
 
-    assert [receipt.file for receipt in receipts] == ["gone.jpg", file]
-    assert (receipts[0].document["code"], receipts[0].url) == ("missing_image", "")
-    assert await stored(repository) == [receipts[1].document["uploadId"]]
+    assert [result.file for result in results] == ["gone.jpg", file]
+    assert (results[0].document["code"], results[0].url) == ("missing_image", "")
+    assert await stored(repository) == [results[1].document["uploadId"]]
 
 
 async def test_file_is_uploaded_again_after_a_failure_that_passes(
     settings: Settings, repository: WatchedRepository, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(receive_with_retries, "_RETRIES", (0.01, 0.01))
-    receipts: list[Receipt] = []
+    results: list[FileResult] = []
     repository.fail("accept", 2)
 
-    await upload_files.upload(settings, [file], receipts.append, wait=False)
+    await upload_files.upload(settings, [file], results.append, wait=False)
     repository.fail("accept", 3)
-    await upload_files.upload(settings, [file], receipts.append, wait=False)
+    await upload_files.upload(settings, [file], results.append, wait=False)
 
-    assert receipts[0].document["uploadId"] == (await stored(repository))[0]
-    assert [receipt.document.get("code") for receipt in receipts] == [None, "catalog_unavailable"]
+    assert results[0].document["uploadId"] == (await stored(repository))[0]
+    assert [result.document.get("code") for result in results] == [None, "catalog_unavailable"]
 
 
 async def test_file_waits_for_a_render_process_without_a_deadline(
     settings: Settings, pool: RenderPool, file: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool.admission, "_max_wait", 0)
-    receipts: list[Receipt] = []
+    results: list[FileResult] = []
 
     async with pool.acquire(Priority.LIVE, 1 << 20):  # the only one
-        work = asyncio.create_task(upload_files.upload(settings, [file], receipts.append, wait=False))
+        work = asyncio.create_task(upload_files.upload(settings, [file], results.append, wait=False))
         await asyncio.sleep(0.05)
         assert not work.done()
     await work
 
-    assert receipts[0].failure is None
+    assert results[0].failure is None
