@@ -10,7 +10,7 @@ from ingest.catalog.database import Database, now
 from ingest.catalog.tables import SecondsAgo, images, owner_deletions
 from ingest.records import STALLED_AFTER, JobNotClaimable, JobStatus, OwnerDeletion
 
-KEPT = timedelta(days=7)
+RETENTION = timedelta(days=7)
 """How long an ended deletion can be asked for. Then its row is removed: it names the owner."""
 _ENDED = (JobStatus.COMPLETE, JobStatus.FAILED)
 
@@ -24,10 +24,10 @@ class OwnerDeletions:
     async def create(self, owner: str) -> OwnerDeletion:
         """Records a deletion of the owner's uploads that are older than this moment of the database's clock.
 
-        Counting them reads the index by owner: 0.1 s for a million. Removes rows that are older than `KEPT`.
+        Counting them reads the index by owner: 0.1 s for a million. Removes rows that are older than `RETENTION`.
         """
         async with self._database.transaction() as connection:
-            old = owner_deletions.c.updated_at < SecondsAgo(KEPT.total_seconds())
+            old = owner_deletions.c.updated_at < SecondsAgo(RETENTION.total_seconds())
             await connection.execute(delete(owner_deletions).where(owner_deletions.c.status.in_(_ENDED), old))
             moment = await now(connection)
             query = select(func.count()).where(images.c.owner == owner, images.c.created_at < moment)

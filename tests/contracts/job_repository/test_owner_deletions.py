@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from ingest.catalog.database import Database
-from ingest.catalog.owner_deletions import KEPT, OwnerDeletions
+from ingest.catalog.owner_deletions import RETENTION, OwnerDeletions
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import SecondsAgo, owner_deletions
 from ingest.records import STALLED_AFTER, JobNotClaimable, JobStatus
@@ -88,7 +88,7 @@ class TestOwnerDeletions:
             claimed = await deletions.claim("worker")
             assert claimed
             await deletions.record(claimed, status=status, error="1 upload could not be deleted.")
-            await let_pass(database, made.deletion_id, KEPT - timedelta(minutes=1))
+            await let_pass(database, made.deletion_id, RETENTION - timedelta(minutes=1))
 
             assert await deletions.claim("worker") is None
             await deletions.create("Zoë")
@@ -96,10 +96,10 @@ class TestOwnerDeletions:
             assert kept
             assert (kept.status, kept.progress) == (status, 100)
 
-            await let_pass(database, made.deletion_id, KEPT + timedelta(minutes=1))
+            await let_pass(database, made.deletion_id, RETENTION + timedelta(minutes=1))
             waiting = await deletions.create("Zoë")
             assert await deletions.find(made.deletion_id) is None
-            await let_pass(database, waiting.deletion_id, 2 * KEPT)
+            await let_pass(database, waiting.deletion_id, 2 * RETENTION)
             await deletions.create("Zoë")
             assert await deletions.find(waiting.deletion_id)
             while await deletions.claim("cleaner"):
