@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 
-KEPT = 32 << 20
+IDLE_ALLOWANCE = 32 << 20
 """Bytes above those at its start that an idle worker may keep. glibc keeps freed memory, up to hundreds of megabytes
 after a large image; releasing all of it after every request makes small images a tenth slower."""
 
@@ -43,7 +43,7 @@ def limit_growth(growth: int) -> Iterator[None]:
     """
     before = resource.getrlimit(resource.RLIMIT_DATA)
     with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_DATA, (_statm_bytes(5) + growth + KEPT + UNTOUCHED, before[1]))
+        resource.setrlimit(resource.RLIMIT_DATA, (_statm_bytes(5) + growth + IDLE_ALLOWANCE + UNTOUCHED, before[1]))
     try:
         yield
     finally:
@@ -59,7 +59,7 @@ def resident_bytes() -> int:
 
 def release_freed_memory(at_start: int) -> None:
     """Gives freed memory back to the system if there is much of it. `at_start`: the `resident_bytes` at the start."""
-    if resident_bytes() > at_start + KEPT:
+    if resident_bytes() > at_start + IDLE_ALLOWANCE:
         with suppress(OSError, AttributeError):  # glibc only
             ctypes.CDLL(None).malloc_trim(0)
 

@@ -18,7 +18,7 @@ from proxy.imaging.privacy import Private
 from proxy.imaging.target import Measured, Target
 from proxy.imaging.thumbhash import THUMBHASH
 from proxy.model import Format, SourceFormat
-from proxy.rendering.memory_limits import KEPT
+from proxy.rendering.memory_limits import IDLE_ALLOWANCE
 
 MAX_LINE = 8 * 1024
 """Bytes of a message. The longest that a worker sends, an inspection, has about 300."""
@@ -153,7 +153,7 @@ def max_length(target: Target, limits: Limits, original: int, memory: int) -> in
     if target.animated:
         pixels = max(pixels, MAX_ENCODED)
     by_pixels = _BYTES_PER_PIXEL * pixels + _BYTES_PER_FILE + (original if target.keep_exif else 0)
-    return min(by_pixels, memory + KEPT)
+    return min(by_pixels, memory + IDLE_ALLOWANCE)
 
 
 def check_body(body: bytes, format: Format) -> None:

@@ -5,7 +5,7 @@ import platform
 import pytest
 
 from proxy.rendering import memory_limits
-from proxy.rendering.memory_limits import KEPT, UNTOUCHED, limit_growth, release_freed_memory, resident_bytes
+from proxy.rendering.memory_limits import IDLE_ALLOWANCE, UNTOUCHED, limit_growth, release_freed_memory, resident_bytes
 from tests.conftest import reads
 
 pytestmark = reads("/proc/self/statm")
@@ -26,9 +26,9 @@ def test_growth_above_the_limit_raises_memory_error() -> None:
 @pytest.mark.heavy
 def test_growth_limit_ends_with_the_block_after_an_error() -> None:
     with pytest.raises(MemoryError), limit_growth(0):
-        bytearray(KEPT + UNTOUCHED + 100 * MB)
+        bytearray(IDLE_ALLOWANCE + UNTOUCHED + 100 * MB)
 
-    assert len(bytearray(KEPT + UNTOUCHED + 100 * MB)) == KEPT + UNTOUCHED + 100 * MB
+    assert len(bytearray(IDLE_ALLOWANCE + UNTOUCHED + 100 * MB)) == IDLE_ALLOWANCE + UNTOUCHED + 100 * MB
 
 
 @pytest.mark.heavy
@@ -41,7 +41,7 @@ def test_freed_memory_is_released_if_there_is_much_of_it() -> None:
     held = resident_bytes()
     assert held > at_start + 100 * MB
 
-    release_freed_memory(held - KEPT + MB)
+    release_freed_memory(held - IDLE_ALLOWANCE + MB)
     assert resident_bytes() > held - 10 * MB
     release_freed_memory(at_start)
     assert resident_bytes() < at_start + 20 * MB

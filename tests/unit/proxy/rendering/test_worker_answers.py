@@ -12,7 +12,7 @@ from proxy.imaging.limits import Limits
 from proxy.imaging.target import Measured
 from proxy.model import Fit, Format
 from proxy.rendering import worker_answers as answers
-from proxy.rendering.memory_limits import KEPT
+from proxy.rendering.memory_limits import IDLE_ALLOWANCE
 from proxy.rendering.protocol import encode_message, refusal_message
 from tests.unit.proxy.imaging.reference import LIMITS, target
 from tests.unit.proxy.rendering.worker_messages import (
@@ -196,10 +196,10 @@ def test_errors_quote_nothing_that_was_said() -> None:
         (replace(SQUARE, keep_exif=True), 100 * MB, 8 * 100 * 100 + 65536 + 5000),
         (OPEN, 100 * MB, 8 * 200 * 1000 + 65536),
         (replace(SQUARE, fit=Fit.PAD, enlarge=False, sharpen=5.0), 100 * MB, 8 * 100 * 100 + 65536),
-        (target(10_000, 10_000), 100 * MB, 100 * MB + KEPT),
+        (target(10_000, 10_000), 100 * MB, 100 * MB + IDLE_ALLOWANCE),
         (replace(SQUARE, animated=True), 100 * MB, 8 * MAX_ENCODED + 65536),
         (replace(target(4000, 4000), animated=True), 1000 * MB, 8 * 4000 * 4000 + 65536),
-        (replace(SQUARE, animated=True), 10 * MB, 10 * MB + KEPT),
+        (replace(SQUARE, animated=True), 10 * MB, 10 * MB + IDLE_ALLOWANCE),
     ],
 )
 def test_length_is_bounded_by_the_pixels_and_the_memory(wanted: Any, memory: int, most: int) -> None:
