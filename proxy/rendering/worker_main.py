@@ -43,8 +43,8 @@ def main() -> None:
     Image.MAX_IMAGE_PIXELS = None
     vips.load()
     at_start = resident_bytes()
-    connection = socket.socket(fileno=os.dup(0))  # before the lock, because it asks for the socket's kind
-    locks = [] if "--unlocked" in sys.argv else lock(searches="--searches" in sys.argv)
+    connection = socket.socket(fileno=os.dup(0))  # before the sandbox, because it asks for the socket's kind
+    locks = [] if "--unlocked" in sys.argv else enter_sandbox(searches="--searches" in sys.argv)
     # The connection breaks if the server was killed; then the worker just ends. Standard output is the log's.
     with suppress(ConnectionError), connection, os.fdopen(os.dup(0), "wb") as answers:
         requests = Requests(connection)
@@ -53,10 +53,10 @@ def main() -> None:
         serve(requests, answers, locks, at_start, watermarks)
 
 
-def lock(*, searches: bool) -> list[str]:
-    """Locks this process. Returns the locks that the kernel has, as `ready` reports them.
+def enter_sandbox(*, searches: bool) -> list[str]:
+    """Sandboxes this process, after loading everything that decoders and encoders load lazily.
 
-    Everything that decoders and encoders load when they are first used is loaded before.
+    Returns the mechanisms in force (`seccomp`, `landlock`), as the `ready` message reports them.
     """
     rehearsal.load_libraries(searches=searches)
     sandbox.drop_capabilities()  # this and the next before libvips starts threads

@@ -103,7 +103,7 @@ def test_command_imports_no_http(tmp_path: Path) -> None:
 
 
 def test_render_process_imports_imaging_alone(tmp_path: Path) -> None:
-    modules = imported(tmp_path, "from proxy.rendering.worker_main import lock; lock(searches=False)")
+    modules = imported(tmp_path, "from proxy.rendering.worker_main import enter_sandbox; enter_sandbox(searches=False)")
 
     assert {"PIL", "pyvips"} <= modules
     others = {"asyncio", "numpy", "pydantic", "prometheus_client", "structlog", "ssl", "importlib.metadata"}
