@@ -126,11 +126,11 @@ async def render_processes(settings: Settings) -> CheckResult:
     except (ServiceError, SettingsError) as error:
         return failed(str(error))
     await worker.stop()
-    return lock(settings, worker.locks)
+    return judge_sandbox(settings, worker.locks)
 
 
-def lock(settings: Settings, locks: Collection[str]) -> CheckResult:
-    """`locks`: those of a render process that was just started."""
+def judge_sandbox(settings: Settings, locks: Collection[str]) -> CheckResult:
+    """Judges the sandbox of render processes. `locks`: the mechanisms in force in one that was just started."""
     if "seccomp" in locks:
         return ok("locked by " + " and ".join(sorted(locks, reverse=True)))
     if settings.render_sandbox == "off":

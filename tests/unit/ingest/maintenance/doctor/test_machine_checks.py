@@ -119,7 +119,7 @@ def test_pillow_without_a_codec_fails(library: str, what: str) -> None:
 async def test_render_process_is_started_and_its_lock_reported() -> None:
     result = await machine_checks.render_processes(Settings(render_sandbox="off"))
 
-    assert result == machine_checks.lock(Settings(render_sandbox="off"), frozenset())
+    assert result == machine_checks.judge_sandbox(Settings(render_sandbox="off"), frozenset())
 
 
 @pytest.mark.heavy
@@ -147,7 +147,7 @@ async def test_watermark_that_cannot_be_decoded_fails_and_is_named(tmp_path: Pat
     ],
 )
 def test_lock_is_reported(mode: Any, locks: set[str], verdict: Verdict, text: str) -> None:
-    result = machine_checks.lock(Settings(render_sandbox=mode), locks)
+    result = machine_checks.judge_sandbox(Settings(render_sandbox=mode), locks)
 
     assert result.verdict is verdict
     assert text in result.remark
