@@ -52,10 +52,10 @@ async def temporary_files(settings: Settings) -> CheckResult:
     except OSError as error:
         return failed(f"Cannot write to {folder} ({error.strerror}): fix its permissions or its disk, or set DATA_DIR.")
     if not system.is_in_memory(folder):
-        return room(folder, free >> 20, settings)
+        return free_space(folder, free >> 20, settings)
     # A tmpfs without a size reports half of the machine's memory, but its files count as memory of the container.
     left = system.memory() - (settings.render_memory_mb + settings.memory_cache_mb << 20)
-    return room(folder, max(0, min(free, left)) >> 20, settings, where=" of memory")
+    return free_space(folder, max(0, min(free, left)) >> 20, settings, where=" of memory")
 
 
 def privacy(folder: Path) -> CheckResult:
@@ -77,7 +77,7 @@ def privacy(folder: Path) -> CheckResult:
     return ok(f"no other account can enter what is in {folder}")
 
 
-def room(folder: Path, free_mb: int, settings: Settings, *, where: str = "") -> CheckResult:
+def free_space(folder: Path, free_mb: int, settings: Settings, *, where: str = "") -> CheckResult:
     """Checks that the folder has room for concurrent uploads and copies of originals."""
     least, ample = (
         2 * settings.max_upload_mb,

@@ -51,7 +51,7 @@ def test_memory_check_returns_verdict_and_advice(
 )
 def test_room_counts_concurrent_uploads(free_mb: int, verdict: Verdict) -> None:
     """Two processes and eight waiting derivations, of 10 MiB each."""
-    judged = machine_checks.room(Path("/data/tmp"), free_mb, settings(max_waiting=8))
+    judged = machine_checks.free_space(Path("/data/tmp"), free_mb, settings(max_waiting=8))
 
     assert judged.verdict is verdict
     assert "/data/tmp" in judged.remark
