@@ -19,9 +19,9 @@ _URLS = ("database_url", "redis_url")
 def config(as_json: AsJson = False) -> None:
     """Show the settings and where each comes from; secrets hidden."""
     settings = load(database=False)
-    from proxy.settings import read_sources
+    from proxy.settings import read_settings_sources
 
-    origins = read_sources().origins
+    origins = read_settings_sources().origins
     shown = {
         name: {"value": value, "origin": origins.get(name.lower(), "default")}
         for name, value in _visible(settings).items()

@@ -44,10 +44,10 @@ def load(
     """
     import structlog
 
-    from proxy.settings import Needs, SettingsError, load_settings, read_sources
+    from proxy.settings import Needs, SettingsError, load_settings, read_settings_sources
     from proxy.telemetry import configure_logging
 
-    sources = read_sources()
+    sources = read_settings_sources()
     try:
         settings = load_settings(sources, Needs(rendering, database, host, watermarks=watermarks))
     except SettingsError as error:

@@ -3,7 +3,7 @@
 from proxy.settings.api_keys import ApiKey, KeyScope, parse_api_keys
 from proxy.settings.connection_urls import hide_secrets, parse_database_url
 from proxy.settings.connections import describe_connections
-from proxy.settings.loading import load_settings, metrics_folder, read_sources, share_memory, share_metrics
+from proxy.settings.loading import load_settings, metrics_folder, read_settings_sources, share_memory, share_metrics
 from proxy.settings.needs import Needs
 from proxy.settings.settings import RENDER_IDLE_MB, Settings, SettingsError
 from proxy.settings.sources import Sources
@@ -29,7 +29,7 @@ __all__ = [
     "metrics_folder",
     "parse_api_keys",
     "parse_database_url",
-    "read_sources",
+    "read_settings_sources",
     "share_memory",
     "share_metrics",
 ]

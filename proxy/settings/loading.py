@@ -12,8 +12,7 @@ from pydantic import ValidationError
 
 from proxy.settings.needs import Needs
 from proxy.settings.settings import Settings, SettingsError
-from proxy.settings.sources import Sources
-from proxy.settings.sources import read_sources as read
+from proxy.settings.sources import Sources, read_sources
 
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client reads it when it is imported
 _TABLES = {"quality": "quality", "size_tables": "sizes", "widths": "widths"}
@@ -75,14 +74,14 @@ def metrics_folder() -> Path | None:
     return Path(folder) if folder else None
 
 
-def read_sources() -> Sources:
+def read_settings_sources() -> Sources:
     """Reads environment, `.env` and TOML file, without validating the values."""
-    return read(Settings.model_fields.keys() - _TABLES.keys(), _TABLES.values())
+    return read_sources(Settings.model_fields.keys() - _TABLES.keys(), _TABLES.values())
 
 
 def load_settings(sources: Sources | None = None, needs: Needs | None = None, **overrides: Any) -> Settings:
     """The settings in force, for a command with these needs. Raises SettingsError listing every mistake."""
-    sources = sources or read_sources()
+    sources = sources or read_settings_sources()
     mistakes = list(sources.mistakes)
     context = replace(needs or Needs(), folder=sources.folder)
     try:

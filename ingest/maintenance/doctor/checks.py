@@ -26,7 +26,7 @@ from ingest.maintenance.doctor.database_checks import tables
 from ingest.maintenance.doctor.findings import Check, CheckResult, run_checks
 from ingest.maintenance.doctor.http_client import announce_upload, fetch
 from proxy.imaging import encode, vips
-from proxy.settings import Settings, read_sources
+from proxy.settings import Settings, read_settings_sources
 from proxy.storage.object_store import ObjectStore
 from proxy.system import memory
 
@@ -43,7 +43,7 @@ def checks_for(
 ) -> Mapping[str, Check]:
     """Returns the checks by name, in the order in which to fix their findings."""
     return {
-        "settings": _as_async(lambda: settings_checks.in_force(settings, read_sources())),
+        "settings": _as_async(lambda: settings_checks.in_force(settings, read_settings_sources())),
         "object store": partial(store_checks.round_trip, objects),
         "listing": partial(store_checks.listing, objects),
         "conditional writes": partial(store_checks.conditional_writes, objects),

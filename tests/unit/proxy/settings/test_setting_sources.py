@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.settings import Settings, SettingsError, load_settings, read_sources
+from proxy.settings import Settings, SettingsError, load_settings, read_settings_sources
 
 
 def mistakes() -> list[str]:
@@ -23,7 +23,7 @@ class TestFiles:
 
         assert settings.redis_url is not None
         assert settings.redis_url.get_secret_value() == "redis://cache/1"
-        assert read_sources().origins == {"redis_url": "REDIS_URL_FILE"}
+        assert read_settings_sources().origins == {"redis_url": "REDIS_URL_FILE"}
 
     @pytest.mark.parametrize(
         "name", sorted(Settings.model_fields.keys() - {"quality", "size_tables", "widths", "darkroom_config"})
@@ -32,7 +32,7 @@ class TestFiles:
         Path("value").write_text("x\n")
         monkeypatch.setenv(f"{name.upper()}_FILE", "value")
 
-        assert read_sources().values == {name: "x"}
+        assert read_settings_sources().values == {name: "x"}
 
     def test_variable_and_file_together_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         Path("secret").write_text("one")
@@ -48,7 +48,10 @@ class TestFiles:
         monkeypatch.setenv("LOG_LEVEL_FILE", "level")
 
         assert (load_settings().log_level, load_settings().log_format) == ("error", "json")
-        assert read_sources().origins == {"log_level": "LOG_LEVEL_FILE", "log_format": "LOG_FORMAT_FILE in .env"}
+        assert read_settings_sources().origins == {
+            "log_level": "LOG_LEVEL_FILE",
+            "log_format": "LOG_FORMAT_FILE in .env",
+        }
 
     @pytest.mark.parametrize(
         ("content", "reason"),
@@ -82,7 +85,7 @@ class TestVariables:
         Path(".env").write_text("MAX_WAITING=2\nMISSING_TTL=2\n")
         monkeypatch.setenv("MISSING_TTL", "3")
 
-        assert read_sources().origins == {
+        assert read_settings_sources().origins == {
             "max_waiting": ".env",
             "missing_ttl": "environment",
             "min_side": "darkroom.toml",
@@ -105,7 +108,7 @@ class TestVariables:
             monkeypatch.setenv(name, value)
 
         assert load_settings().s3_endpoint_url == url
-        assert read_sources().origins.get("s3_endpoint_url") == origin
+        assert read_settings_sources().origins.get("s3_endpoint_url") == origin
 
     @pytest.mark.parametrize(
         ("variable", "near"),
@@ -127,12 +130,12 @@ class TestVariables:
     ) -> None:
         monkeypatch.setenv(variable, "x")
 
-        assert read_sources().misspelt == {variable: near}
+        assert read_settings_sources().misspelt == {variable: near}
 
     def test_misspelt_variable_in_dotenv_is_found(self) -> None:
         Path(".env").write_text("S3_BUCKETS=x\n")
 
-        assert read_sources().misspelt == {"S3_BUCKETS": "S3_BUCKET"}
+        assert read_settings_sources().misspelt == {"S3_BUCKETS": "S3_BUCKET"}
 
     @pytest.mark.parametrize(
         "variable",
@@ -146,7 +149,7 @@ class TestVariables:
     def test_variable_of_other_programs_is_left_alone(self, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
         monkeypatch.setenv(variable, "x")
 
-        assert read_sources().misspelt == {}
+        assert read_settings_sources().misspelt == {}
         assert load_settings() == Settings()
 
     def test_line_of_dotenv_that_sets_nothing_is_a_mistake_without_its_text(
@@ -158,7 +161,7 @@ class TestVariables:
             ".env: line 5 is not NAME=VALUE",
             "LOG_LEVEL: give 'debug', 'info', 'warning' or 'error'",
         ]
-        assert read_sources().values["log_format"] == "json"
+        assert read_settings_sources().values["log_format"] == "json"
         assert capfd.readouterr() == ("", "")
 
     def test_unreadable_dotenv_is_a_mistake(self) -> None:
@@ -175,7 +178,7 @@ class TestConfigFile:
         monkeypatch.setenv("DARKROOM_CONFIG", "elsewhere/sizes.toml")
 
         assert list(load_settings().sizes) == ["hero"]
-        assert read_sources().origins["sizes"] == "elsewhere/sizes.toml"
+        assert read_settings_sources().origins["sizes"] == "elsewhere/sizes.toml"
 
     def test_missing_file_is_a_mistake_if_it_was_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DARKROOM_CONFIG", "sizes.toml")
