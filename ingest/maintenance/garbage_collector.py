@@ -22,7 +22,7 @@ import anyio.to_thread
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn
 from ingest.maintenance.garbage_survey import Survey
-from ingest.maintenance.inventory import Entry, inventory
+from ingest.maintenance.inventory import InventoryEntry, inventory
 from ingest.maintenance.temporary_files import old_files, remove_file
 from ingest.maintenance.trash import Trash
 from proxy.keys import fields_key, original_key, trash_key, variants_prefix, variants_prefixes
@@ -132,7 +132,7 @@ class Collector:
             return await self._is_misplaced(UploadId(garbage.name))
         return garbage.kind is not GarbageKind.VARIANTS or await self._has_old_variants(UploadId(garbage.name))
 
-    def _classify(self, entry: Entry) -> GarbageKind | None:
+    def _classify(self, entry: InventoryEntry) -> GarbageKind | None:
         row, original, trashed = entry.row, entry.original, entry.trashed
         is_old = original is None or original.last_modified < self._before
         if row and row.created_at < self._before:

@@ -1,4 +1,4 @@
-"""What database and object store know of each upload, side by side: a merge of sorted streams, in constant memory."""
+"""Lists for each upload its entries in database and object store: a merge of sorted streams, in constant memory."""
 
 from collections.abc import AsyncIterator, Callable
 from collections.abc import Set as AbstractSet
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class InventoryEntry:
     """One upload. `original`, `trashed` and `fields` are entries of listings, without metadata.
 
     `variants`: the visibilities below whose prefix there are some.
@@ -29,7 +29,7 @@ class Entry:
     variants: AbstractSet[Visibility]
 
 
-async def inventory(store: ObjectStore, repository: UploadReader) -> AsyncIterator[Entry]:
+async def inventory(store: ObjectStore, repository: UploadReader) -> AsyncIterator[InventoryEntry]:
     """Yields every upload that database or store know, by id. Each listing is read once, page by page.
 
     The sides are read at slightly different times, so check again before acting on a difference. Raises
@@ -49,7 +49,7 @@ async def inventory(store: ObjectStore, repository: UploadReader) -> AsyncIterat
         await stream.advance()
     while heads := [stream.upload_id for stream in streams if stream.upload_id is not None]:
         upload_id = min(heads)
-        yield Entry(
+        yield InventoryEntry(
             upload_id,
             rows.at(upload_id),
             originals.at(upload_id),
