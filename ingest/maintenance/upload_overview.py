@@ -23,7 +23,7 @@ from proxy.variants.originals import created_at_of, focus_of, visibility_of
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
     """Returns the overview of an upload. Raises UnknownUpload."""
     async with open_services(settings, access=Access.UNVERIFIED, retrying=False) as ingest:
-        document = await Overview(ingest.proxy.store, ingest.repository, settings).of(upload_id)
+        document = await Overview(ingest.proxy.store, ingest.repository, settings).describe(upload_id)
         webhooks = await ingest.outbox.find(upload_id=upload_id) if ingest.outbox else []
         return document | {"webhooks": [describe(webhook) for webhook in webhooks]}
 
@@ -39,7 +39,7 @@ class Overview:
         self._recipes = Recipes(settings)
         self._serializer = Serializer.from_settings(settings)
 
-    async def of(self, upload_id: UploadId) -> dict[str, Any]:
+    async def describe(self, upload_id: UploadId) -> dict[str, Any]:
         """Returns the overview. If only one of `database` and `original` is true, a crash left it for `darkroom gc`.
 
         Raises UnknownUpload if neither knows the upload, StoreUnavailable or CatalogUnavailable.

@@ -59,7 +59,7 @@ async def test_overview_combines_catalog_and_store(
     await put(store, upload_id, "tiny@2x.webp", b"123", recipe="of old")
     await put(store, upload_id, "bygone.jpg", b"1", recipe="of old")
 
-    document = await overview.of(upload_id)
+    document = await overview.describe(upload_id)
 
     assert document["uploadId"] == upload_id
     assert (document["database"], document["original"]) == (True, True)
@@ -95,7 +95,7 @@ async def test_standard_variants_of_a_transparent_upload_are_shown(
     await repository.begin(upload.upload_id)
     await repository.accept(upload)
 
-    assert list((await overview.of(upload.upload_id))["variants"]) == ["tiny.png", "tiny.webp", "tiny.avif"]
+    assert list((await overview.describe(upload.upload_id))["variants"]) == ["tiny.png", "tiny.webp", "tiny.avif"]
 
 
 async def test_variant_missing_in_the_store_is_waiting(overview: Overview, repository: WatchedRepository) -> None:
@@ -103,7 +103,7 @@ async def test_variant_missing_in_the_store_is_waiting(overview: Overview, repos
     await repository.begin(upload.upload_id)
     await repository.accept(upload)
 
-    document = await overview.of(upload.upload_id)
+    document = await overview.describe(upload.upload_id)
 
     assert (document["database"], document["original"]) == (True, False)
     assert document["variants"]["tiny.jpg"]["state"] == "waiting"
@@ -115,7 +115,7 @@ async def test_upload_known_to_the_store_only_is_shown(overview: Overview, store
     await store.put(original_key(upload_id), b"original", content_type="image/png", metadata={"created": created})
     await put(store, upload_id, "tiny.jpg", b"12345", recipe="of old")
 
-    document = await overview.of(upload_id)
+    document = await overview.describe(upload_id)
 
     assert (document["database"], document["original"]) == (False, True)
     assert (document["status"], document["format"], document["originalSize"]) == (None, "png", 8)
@@ -128,7 +128,7 @@ async def test_upload_with_leftover_variants_only_is_unknown(overview: Overview,
     await put(store, upload_id, "tiny.jpg", b"12345")
 
     with pytest.raises(UnknownUpload):
-        await overview.of(upload_id)
+        await overview.describe(upload_id)
 
 
 async def test_overview_has_the_focus_of_the_original(
@@ -138,8 +138,8 @@ async def test_overview_has_the_focus_of_the_original(
     upload_id = new_upload_id()
     await repository.begin(upload_id)
     await repository.accept(accepted(upload_id, focus="0,0"))
-    assert (await overview.of(upload_id))["focus"] == "0,0"
+    assert (await overview.describe(upload_id))["focus"] == "0,0"
 
     await store.put(original_key(upload_id), b"x", content_type="image/jpeg", metadata={"focus": "0.3,0.7"})
 
-    assert (await overview.of(upload_id))["focus"] == "0.3,0.7"
+    assert (await overview.describe(upload_id))["focus"] == "0.3,0.7"
