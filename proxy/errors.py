@@ -21,7 +21,7 @@
     ├── DerivationTimeout         the derivation passed its deadline
     ├── DerivationPaused          it timed out or crashed before, and is tried again later
     ├── RenderFailed              a render worker died (crash or memory limit)
-    └── FocusChanged              the upload was changed while a variant was derived
+    └── UploadChanged             the upload was changed while a variant was derived
 
 `ingest/ingest_errors.py` has the errors of uploads and jobs. `proxy/web/problems.py` maps codes to HTTP statuses.
 `ObjectNotFound` and `ObjectExists` of the object store are results, not failures, and never reach a client.
@@ -183,8 +183,8 @@ class RenderFailed(ServiceError):
         super().__init__(detail, retry_after=retry_after)
 
 
-class FocusChanged(ServiceError):
-    code = "focus_changed"
+class UploadChanged(ServiceError):
+    code = "upload_changed"
     title = "The upload was changed while this variant was derived"
     retryable = True
 

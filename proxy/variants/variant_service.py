@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from proxy.errors import DerivationTimeout, FocusChanged, ServiceError, StoreUnavailable
+from proxy.errors import DerivationTimeout, ServiceError, StoreUnavailable, UploadChanged
 from proxy.keys import fields_key, original_key, trash_key, variant_key, variants_prefixes
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
@@ -111,7 +111,7 @@ class VariantService:
                 # Caches would keep it for a year. Another one: a change ends what others could join.
                 fetched = await self._fetch(upload_id, variant)
                 if await self._is_outdated(upload_id, variant, fetched.encoded):
-                    raise FocusChanged("The upload is being changed. Try again.")
+                    raise UploadChanged("The upload is being changed. Try again.")
         self._metrics.variant_requests.labels(fetched.tier).inc()
         return fetched
 

@@ -8,7 +8,7 @@ from time import monotonic
 
 import structlog
 
-from proxy.errors import FocusChanged, StoreUnavailable, Unavailable, UnknownUpload
+from proxy.errors import StoreUnavailable, Unavailable, UnknownUpload, UploadChanged
 from proxy.keys import variant_key, variants_prefixes
 from proxy.model import Focus, Position, UploadId, Variant, Visibility
 from proxy.retries import Attempts
@@ -71,7 +71,7 @@ class VariantStore:
         self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, *, if_absent: bool = False
     ) -> None:
         """Stores a variant. Raises UnknownUpload if the original was deleted meanwhile or has another visibility now,
-        FocusChanged if the variant was cropped around another focus than the upload has now; with `if_absent`,
+        UploadChanged if the variant was cropped around another focus than the upload has now; with `if_absent`,
         ObjectExists.
 
         A deletion removes the original first and then lists the variants; a change of focus or visibility replaces the
@@ -137,7 +137,7 @@ class VariantStore:
             await self._store.delete(variant_key(upload_id, variant))
             self._on_outdated(upload_id)
             require_visibility(original, variant.visibility)
-            raise FocusChanged("The upload was changed while this variant was derived. Try again.")
+            raise UploadChanged("The upload was changed while this variant was derived. Try again.")
 
     @property
     def write_backs(self) -> int:
@@ -174,7 +174,7 @@ class VariantStore:
                     outcome = written
                 except UnknownUpload:
                     outcome = "gone"
-                except FocusChanged:
+                except UploadChanged:
                     outcome = "outdated"
                 except Unavailable as error:
                     log.warning(

@@ -53,7 +53,7 @@ STATUS: dict[str, int] = {
     "derivation_timeout": 504,
     "derivation_paused": 503,
     "render_failed": 503,
-    "focus_changed": 503,
+    "upload_changed": 503,
 }
 """HTTP status by error code. Includes the codes of `ingest`, which the proxy does not import."""
 

@@ -119,5 +119,5 @@ def test_statuses_match_the_contract() -> None:
         "DerivationTimeout": 504,
         "DerivationPaused": 503,
         "RenderFailed": 503,
-        "FocusChanged": 503,
+        "UploadChanged": 503,
     }

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from proxy.errors import FocusChanged
+from proxy.errors import UploadChanged
 from proxy.keys import original_key, variant_key
 from proxy.model import Focus, Position, UploadId, Variant
 from proxy.variants.invalidation.invalidation_bus import Invalidation, NoInvalidation, OnInvalidation
@@ -99,7 +99,7 @@ async def test_change_during_a_warm_up_makes_it_try_again(
     await set_focus(store, upload_id, "0.9,0.1")
     gate.open()
 
-    with pytest.raises(FocusChanged) as raised:
+    with pytest.raises(UploadChanged) as raised:
         await run
 
     assert raised.value.retryable
