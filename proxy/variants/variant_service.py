@@ -101,14 +101,15 @@ class VariantService:
         """Finds the variant, or derives it.
 
         Raises UnknownUpload, Undecodable (or another refusal of the original), TooHeavy, Overloaded, DerivationTimeout,
-        RenderFailed or StoreUnavailable.
+        DerivationPaused, RenderFailed, UploadChanged, StoreUnavailable or Unavailable.
         """
         if encoded := self.find_in_memory(upload_id, variant):
             return Fetched(encoded, Tier.MEMORY)
         with self._counting_refusals():
             fetched = await self._fetch(upload_id, variant)
             if await self._is_outdated(upload_id, variant, fetched.encoded):
-                # Caches would keep it for a year. Another one: a change ends what others could join.
+                # Caches would keep an outdated variant for a year. The second fetch joins no derivation from before the
+                # change.
                 fetched = await self._fetch(upload_id, variant)
                 if await self._is_outdated(upload_id, variant, fetched.encoded):
                     raise UploadChanged("The upload is being changed. Try again.")

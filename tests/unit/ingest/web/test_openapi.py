@@ -29,7 +29,6 @@ VARIANT, PRIVATE_VARIANT = "/images/{uploadId}/{size}.{format}", "/private/{uplo
 OPEN = {VARIANT, PRIVATE_VARIANT, *EDGE_PATHS, "/healthz", "/readyz", "/", "/docs", "/openapi.json", "/sizes"}
 NEVER_SENT = {
     "refused",  # a base class
-    "upload_changed",  # of warm-ups alone
     "queue_unavailable",  # uploads and variants do not need the queue
 }
 CONFORMANCE = (

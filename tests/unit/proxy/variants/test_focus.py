@@ -206,6 +206,22 @@ class TestAfterAChange:
         stored = await store.inner.head(variant_key(upload_id, focused))
         assert stored.metadata["focus"] == "0.9,0.1"
 
+    async def test_second_change_during_a_request_fails_it_for_a_moment(
+        self, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, focused: Variant
+    ) -> None:
+        variant_service = make()
+        again = pool.hold(2)
+        early, gate = await self.change_during_a_derivation(variant_service, store, pool, upload_id, focused)
+        gate.open()
+        await again.reached.wait()
+        await set_focus(store, upload_id, "0.5,0.5")
+        again.open()
+
+        with pytest.raises(UploadChanged) as raised:
+            await early
+
+        assert (raised.value.retryable, raised.value.retry_after) == (True, 1)
+
 
 async def test_warm_up_replaces_a_variant_of_an_old_focus(
     make: Make, store: CountingStore, upload_id: UploadId, focused: Variant, variant: Variant
