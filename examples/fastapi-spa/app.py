@@ -110,7 +110,7 @@ def keep_photo(user: User, receipt: Annotated[str, Body()], title: Text) -> dict
     try:
         upload_id = verify_receipt(receipt, UPLOAD_KEYS, owner=user["id"]).upload_id
     except VerificationError as error:
-        raise HTTPException(400, "This is no receipt of yours.") from error
+        raise HTTPException(400, "The receipt is not valid.") from error
     with transaction() as db:
         db.execute("INSERT OR IGNORE INTO photos VALUES (?, ?, ?, NULL, 'preparing')", [upload_id, user["id"], title])
     # Only now ask Darkroom: a webhook that comes before the row finds nothing to update, but then this status says it.
