@@ -123,8 +123,8 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
     )
     render_sandbox: Literal["required", "auto", "off"] = Field(
         "auto",
-        description="Lock of render processes: `auto` locks them where the kernel can, and warns where it cannot; "
-        "`required` does not start without; `off` locks none",
+        description="Sandbox of render processes: `auto` uses it where the kernel supports it, and warns elsewhere; "
+        "`required` refuses to start without it; `off` uses none",
     )
     render_originals_per_process: int = Field(
         100,
@@ -147,8 +147,8 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
         0.05,
         ge=0,
         le=1,
-        description="Share of the uploads that `darkroom gc` may move to the trash or remove at once; above, it does "
-        "nothing",
+        description="Fraction of the uploads that `darkroom gc` may move to the trash or remove in one run; above, it "
+        "does nothing",
     )
 
     strip_metadata: bool = Field(True, description="`false` keeps EXIF, except the orientation, which is applied")
