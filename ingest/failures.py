@@ -1,4 +1,4 @@
-"""What a command could not do to single objects, while it went on with the others."""
+"""Collects the failures of single items while a command continues with the others."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +26,10 @@ class Failures(Generic[T]):
 
     @contextmanager
     def isolate(self, item: T) -> Iterator[None]:
-        """Records a ServiceError of the block as a failure of `item`. Raises an outage: the others would fail, too."""
+        """Records a ServiceError of the block as a failure of `item`.
+
+        Re-raises outages, because the other items would fail too.
+        """
         try:
             yield
         except ServiceError as error:
@@ -41,6 +44,6 @@ class Failures(Generic[T]):
             self.listed.append((item, reason))
 
     def to_json(self) -> dict[str, Any]:
-        """Of uploads."""
+        """Returns the failures as JSON. The items must be upload ids."""
         failed = [{"uploadId": item, "reason": reason} for item, reason in self.listed]
         return {"failed": failed, "failedCount": self.count}

@@ -17,7 +17,7 @@ _HOST_SERVICES = frozenset({IPv4Address("168.63.129.16")})
 
 
 class AddressNotPublic(Exception):
-    """A host has an address that is not public. The message names both."""
+    """A host has an address that is not public. The message names the host and the address."""
 
 
 async def resolve_public(host: str, port: int, *, allow_private: bool) -> list[str]:

@@ -1,11 +1,11 @@
-"""What Darkroom and nginx have agreed on, to remove variants from nginx's cache (nginx.conf, `$forgets`)."""
+"""Protocol between Darkroom and nginx for removing variants from nginx's cache (nginx.conf, `$forgets`)."""
 
 FORGET_PATH = "/edge/forgotten"
 FORGET_HEADER = "X-Edge-Forget"
 """Of requests that make nginx forget a variant, with EDGE_SECRET, and of the response to them."""
 
 FORGOTTEN_AGE = 1
-"""Seconds for which nginx is told to keep the 404 in the place of a variant. It keeps nothing for less."""
+"""The `max-age` of the 404 in the place of a variant: the least for which nginx caches."""
 
 FORGOTTEN_SECONDS = 2
-"""How long it keeps it at most: it counts whole seconds."""
+"""Seconds for which nginx keeps the 404 at most, because it counts whole seconds."""

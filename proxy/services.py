@@ -77,7 +77,7 @@ class ProxyServices:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """Closes all connections on exit. Alone, it is enough for commands that render nothing."""
+        """Closes all connections on exit. Commands that render nothing use this instead of `running`."""
         async with AsyncExitStack() as at_end:
             at_end.push_async_callback(anyio.to_thread.run_sync, self.tracing.close)
             for connection in (self.store, self.pauses, self.invalidation, self.leases):
@@ -85,7 +85,7 @@ class ProxyServices:
             yield
 
     async def check_store(self) -> None:
-        """Reads a key that does not exist, as requests read variants. Raises StoreUnavailable."""
+        """Checks that the object store answers, by reading a missing key. Raises StoreUnavailable."""
         try:
             await self.store.get(original_key(new_upload_id()))
         except ObjectNotFound:

@@ -16,7 +16,7 @@ def encode_cursor(created_at: datetime, upload_id: UploadId) -> str:
 
 
 def parse_cursor(cursor: str) -> tuple[datetime, UploadId]:
-    """Returns the creation time and id of the upload that the cursor names. Raises InvalidCursor."""
+    """Returns the creation time and id of the upload that the cursor encodes. Raises InvalidCursor."""
     try:
         moment, _, text = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
         upload_id = parse_upload_id(text)

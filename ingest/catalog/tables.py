@@ -69,7 +69,7 @@ def _on_sqlite(element: SecondsAgo, compiler: SQLCompiler, **options: Any) -> st
 
 
 class EstimatedRows(FunctionElement[int]):
-    """How many uploads there are, in a time that hardly grows with them.
+    """Estimates the number of uploads in nearly constant time.
 
     Postgres: as of the last analyze, so up to a tenth off. SQLite: exact, 20 ms for each million.
     """

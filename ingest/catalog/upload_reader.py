@@ -27,7 +27,7 @@ class Page:
 
 
 class UploadReader:
-    """What `JobRepository` reads of uploads. Every method raises CatalogUnavailable if the database fails."""
+    """The read-only methods of `JobRepository`. Each raises CatalogUnavailable if the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

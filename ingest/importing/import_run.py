@@ -67,7 +67,7 @@ class ImportSummary:
 
     @property
     def note(self) -> str:
-        """What needs attention, for the progress bar."""
+        """Returns a note for the progress bar about items that need attention."""
         return f"{self.outcomes[Outcome.REFUSED]} refused, {self.outcomes[Outcome.FAILED]} failed"
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What an import reads: sources one after another, each with its identity, its fields, and a way to its bytes."""
+"""The sources of an import, each with identity, fields and access to its bytes."""
 
 import os
 import stat

@@ -105,9 +105,9 @@ class Importer:
         return [(entry, known.get(digest)) for entry, digest in zip(batch, digests, strict=True)]
 
     async def handle(self, entry: Entry, known: Known | None = None) -> Result:
-        """Imports one source. Raises an outage: others would meet it as well.
+        """Imports one source. Re-raises outages, because other sources would fail too.
 
-        `known`: its upload, as `look_up` found it. Without it, looks again.
+        `known`: the upload of this source as `look_up` returned it; None looks it up.
         """
         if isinstance(entry, LeftOut):
             return Result(entry.name, entry.outcome, entry.line, code=entry.code, detail=entry.detail)

@@ -1,4 +1,4 @@
-"""What `darkroom trash`, `readopt` and `rebind` do."""
+"""Implements `darkroom trash`, `restore`, `readopt` and `rebind`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field

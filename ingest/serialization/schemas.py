@@ -214,7 +214,7 @@ class ConfiguredSize(TypedDict):
 
 @_described
 class ConfiguredSizes(TypedDict):
-    """What makes the URLs and the `srcset` of an upload from its id and its dimensions."""
+    """Everything a client needs to build an upload's URLs and `srcset` from its id and dimensions."""
 
     base: str
     """Begins the URLs of variants: `CDN_URL`, `PUBLIC_URL` or empty."""

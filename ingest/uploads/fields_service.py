@@ -14,11 +14,11 @@ from proxy.model import UploadId
 from proxy.storage.object_store import ObjectStore, exists
 
 _COLUMNS = {"owner": "owner", "externalId": "external_id", "metadata": "metadata"}
-_MAX_WRITES = 10  # as many calls must change one upload at the same moment
+_MAX_WRITES = 10  # reached only if that many calls change one upload at the same time
 
 
 class FieldsService:
-    """Changes the fields of uploads."""
+    """Changes owner, external id and metadata of uploads."""
 
     def __init__(self, *, store: ObjectStore, repository: JobRepository, installation: Installation) -> None:
         self._store = store
@@ -28,8 +28,8 @@ class FieldsService:
     async def change(self, upload_id: UploadId, values: Mapping[str, Any]) -> None:
         """Changes the fields in `values`, whose names are the API's; None removes a value.
 
-        Raises UnknownUpload, Unavailable, or InProgress if other calls keep changing them. The database is first, as it
-        decides between calls at the same moment. If a later step fails, another call finishes the work.
+        Raises UnknownUpload, Unavailable, or InProgress if other calls keep changing them. Changes the database first,
+        which decides between concurrent calls. If a later step fails, another call finishes the work.
         """
         changes = {_COLUMNS[name]: value for name, value in values.items() if name in _COLUMNS}
         if not changes:

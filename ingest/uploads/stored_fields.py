@@ -1,6 +1,7 @@
-"""The object `fields/{uploadId}`: what the application says of an upload, so that it outlives the database.
+"""The object `fields/{uploadId}`: the application's fields of an upload, which survive the loss of the database there.
 
-Only uploads with a field have one. The database has the same in columns, for filters, and its values count.
+Only uploads with a field have one. The database has the same in columns, for filters. If they differ, the database
+counts.
 """
 
 import json
@@ -40,7 +41,7 @@ async def write_fields(store: ObjectStore, upload_id: UploadId, fields: StoredFi
 
 
 async def read_fields(store: ObjectStore, upload_id: UploadId) -> StoredFields:
-    """Returns NO_FIELDS without an object, and for a damaged one, which is logged. Raises StoreUnavailable."""
+    """Reads the object. Returns NO_FIELDS if it is missing or damaged; logs a damaged one. Raises StoreUnavailable."""
     try:
         return _parse((await store.get(fields_key(upload_id))).body)
     except ObjectNotFound:

@@ -1,4 +1,4 @@
-"""What an image shows, judged by strips of its rows: the encoders choose by it. Figures: docs/decisions/0033."""
+"""Classifies an image by strips of its rows; encoders choose their options by it. Figures: docs/decisions/0033."""
 
 from collections.abc import Iterator
 from functools import reduce
@@ -8,7 +8,7 @@ from PIL import Image, ImageChops
 _STRIPS, _ROWS = 8, 16
 _BAND = 64  # rows
 _VISIBLE = 32  # levels by which a halved chroma plane differs: coloured text, seldom anything in photographs
-_EDGES, _DETAIL_EDGES = 0.01, 0.03  # the share of such pixels, of all and of those that are not flat, that needs 4:4:4
+_EDGES, _DETAIL_EDGES = 0.01, 0.03  # fractions of such pixels, of all and of those that are not flat, that need 4:4:4
 _FEWEST_EDGES = 0.0005  # photographs have less: the time to look for flat areas is spared
 _FLAT = 0.6  # grey photographs have up to 0.5, with a clear sky
 _PARTLY_FLAT = 0.1  # drawings that were scaled down; dithered images have less

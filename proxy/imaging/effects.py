@@ -1,4 +1,4 @@
-"""What a size asks for beyond scale and crop, on the small upright image: grayscale, blur, sharpen, pad."""
+"""Effects on the small upright image: grayscale, blur, sharpen, pad."""
 
 from PIL import Image, ImageFilter
 
@@ -12,7 +12,7 @@ _LUMINANCE = (0.2126, 0.7152, 0.0722, 0)
 """Of red, green and blue in sRGB's curve, as in CSS's `grayscale(1)` (Filter Effects Module Level 1)."""
 
 SHARPEN_SIGMA = 0.8
-"""Device pixels. It answers the softness of scaling, which is the same at every density."""
+"""Device pixels. It compensates for the softness of scaling, which is the same at every density."""
 
 
 def apply_effects(image: Image.Image, target: Target, original: tuple[int, int]) -> Image.Image:

@@ -240,7 +240,7 @@ def _transpose(matrix: Matrix) -> Matrix:
 
 
 def _inverse(matrix: Matrix) -> Matrix:
-    """Of three by three, by cross products. Raises ZeroDivisionError."""
+    """Returns the inverse of a 3x3 matrix, by cross products. Raises ZeroDivisionError."""
     (a, b, c), (d, e, f), (g, h, i) = matrix
     rows = [[e * i - f * h, c * h - b * i, b * f - c * e], [f * g - d * i, a * i - c * g, c * d - a * f]]
     rows.append([d * h - e * g, b * g - a * h, a * e - b * d])

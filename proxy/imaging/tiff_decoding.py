@@ -1,4 +1,4 @@
-"""What Pillow's TIFF decoder needs to leave the turning of pixels to the pipeline, and the EXIF of a TIFF."""
+"""Makes Pillow's TIFF decoder leave the orientation to the pipeline, and reads a TIFF's EXIF."""
 
 from io import BytesIO
 

@@ -131,7 +131,7 @@ BaseUrl = Annotated[str, AfterValidator(parse_base_url)]
 
 
 def hide_secrets(url: str) -> str:
-    """Returns a valid URL with `(hidden)` in place of its passwords."""
+    """Returns `url`, which must be valid, with `(hidden)` in place of its passwords."""
     url = re.sub(r"(?<=://)([^:/?#@]*):[^/?#@]*@", r"\1:(hidden)@", url, count=1)
     return re.sub(r"(?<=[?&])([^=&]*)=[^&]*", _hide_parameter, url)
 

@@ -1,4 +1,4 @@
-"""What a command needs of the settings, beyond reading them."""
+"""Requirements of a command on the settings."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a command does with the settings. Its checks raise ValueError for what would hinder that.
+    """Requirements of a command on the settings. The checks raise ValueError for settings that do not meet them.
 
     `rendering`: derives variants. `database`: reads or writes it. `host`: the address that it binds. `folder`: where
     the TOML file is, which names other files by paths that are relative to it. `watermarks`: reads these files; False

@@ -1,4 +1,4 @@
-"""Measures the event loop's lag and samples the gauges, once a second."""
+"""Measurements of the event loop."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ _PERIOD = 1.0  # seconds
 
 
 async def sample_periodically(metrics: Metrics) -> None:
-    """Runs until it is cancelled."""
+    """Measures the event loop's lag and samples the gauges once a second, until cancelled."""
     loop = asyncio.get_running_loop()
     metrics.watch(metrics.tasks, lambda: len(asyncio.all_tasks(loop)))
     while True:

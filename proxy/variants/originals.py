@@ -128,7 +128,7 @@ def is_outdated(original: ObjectInfo, variant: Variant, focus: Focus | None) -> 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What decides the format of `.auto`. `animated`: whether animated sizes show the original as an animation."""
+    """Properties that decide the format of `.auto`. `animated`: whether animated sizes play the original."""
 
     alpha: bool
     animated: bool
@@ -138,7 +138,7 @@ _PLAIN = Traits(alpha=False, animated=False)
 
 
 class TraitLookup:
-    """The traits of originals. Asks the object store once per upload, and remembers 10,000 answers."""
+    """Finds the traits of originals. Asks the object store once per upload, and remembers 10,000 results."""
 
     def __init__(self, store: ObjectStore, temporary: Path) -> None:
         self._store = store
@@ -192,7 +192,7 @@ def digest(path: Path) -> str:
 
 
 async def head_original(store: ObjectStore, upload_id: UploadId) -> ObjectInfo:
-    """What the store says of an original. Raises UnknownUpload or StoreUnavailable."""
+    """Returns the store's entry for an original. Raises UnknownUpload or StoreUnavailable."""
     try:
         return await store.head(original_key(upload_id))
     except ObjectNotFound:

@@ -21,7 +21,10 @@ _MAX_REFRESHES = 4  # concurrent; further stale variants are refreshed on a late
 
 
 class StaleRefresher:
-    """Derives stale variants again, at background priority. `timeout`: seconds for each, because `drain` waits."""
+    """Derives stale variants again, at background priority.
+
+    `timeout`: seconds for each refresh; it bounds how long `drain` waits.
+    """
 
     def __init__(
         self,

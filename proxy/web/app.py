@@ -44,7 +44,10 @@ class _App(Starlette):
 
 
 def starlette_app(routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette]) -> Starlette:
-    """A Starlette app that returns every error as a problem document, and says in a sentence why it does not start."""
+    """Returns a Starlette app that answers every error with a problem document.
+
+    A start that fails with a ServiceError or SettingsError is logged as its message, without a traceback.
+    """
     app = _App(
         routes=routes,
         lifespan=lifespan,

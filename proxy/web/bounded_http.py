@@ -146,7 +146,7 @@ class BoundedHttp(HttpToolsProtocol):
         self.expect_reader()
 
     def expect_reader(self) -> None:
-        """Call it after each response: the client has more to read than at the last check."""
+        """Restarts the check of the client's reading speed. Call after each response."""
         self._taken = None
         self._watch_reader()
 

@@ -1,4 +1,4 @@
-"""What nginx asks the proxy for on its own behalf."""
+"""Routes that nginx itself calls."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,7 +22,7 @@ def edge_routes(settings: Settings) -> list[Route]:
 
 
 async def forgotten(_request: Request) -> Response:
-    """The 404 that takes the place of a variant in nginx's cache: nginx cannot remove what it keeps."""
+    """Returns the 404 that replaces a variant in nginx's cache, because nginx cannot remove entries."""
     caching = f"max-age={FORGOTTEN_AGE}"
     detail = "This variant was removed from a cache."
     return problem_response(ProblemType.of(UnknownUpload), detail, headers={FORGET_HEADER: "done"}, caching=caching)

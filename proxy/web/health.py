@@ -31,7 +31,10 @@ class Health(TypedDict):
 
 
 class Readiness(TypedDict):
-    """`checks`: for each dependency `ok`, or what is wrong; only `failed` for callers without a key."""
+    """`checks`: for each dependency, `ok` or the reason of the failure.
+
+    Callers without an API key get `failed` instead of the reason.
+    """
 
     status: Literal["ready", "not ready"]
     checks: dict[str, str]

@@ -18,7 +18,7 @@ ATTEMPTS = len(DELAYS) + 1
 
 
 class TryAgain(Exception):
-    """This attempt failed for a temporary reason. The next one is due after `seconds`; BullMQ counts its own delays."""
+    """This attempt failed for a temporary reason. The next one is due after `seconds`; BullMQ has its own delays."""
 
     def __init__(self, reason: str, seconds: float) -> None:
         super().__init__(reason)
@@ -61,7 +61,7 @@ async def try_to_publish(queue: "WarmUpQueue", upload_id: UploadId) -> None:
 
 
 class WarmUpQueue(Protocol):
-    """Delivers jobs to workers. The database is the source of truth: a queue that loses jobs delays them only."""
+    """Delivers jobs to workers. The database is the source of truth: a queue that loses jobs only delays them."""
 
     async def publish(self, upload_id: UploadId) -> None:
         """Publishes a job. Idempotent by upload id. Raises QueueUnavailable."""
@@ -75,7 +75,7 @@ class WarmUpQueue(Protocol):
     async def consume(self, handle: Handler, concurrency: int) -> None:
         """Passes jobs to `handle` until cancelled.
 
-        Then gives running jobs some time to finish (BullMQ), or cancels them at once (local). A cancelled job is
+        Then gives running jobs some time to finish (BullMQ), or cancels them immediately (local). A cancelled job is
         pending again.
         """
 

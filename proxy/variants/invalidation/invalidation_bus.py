@@ -37,7 +37,10 @@ class InvalidationBus(Protocol):
         """Tells all subscribers. Logs failures and never raises: caches expire anyway (memory_cache.MAX_AGE)."""
 
     async def subscribe(self, on_invalidation: OnInvalidation) -> None:
-        """Calls `on_invalidation` for each invalidation, with None if some may be missed. Runs until cancelled."""
+        """Calls `on_invalidation` with each invalidation, or None when invalidations may have been missed.
+
+        Runs until cancelled.
+        """
 
     async def close(self) -> None: ...
 
