@@ -90,8 +90,8 @@ class _Uploader:
             upload, job = await self._run_warm_up(upload.upload_id)
         except ServiceError as error:
             document = {"uploadId": upload.upload_id} | _problem(error)
-            failure = f"It is stored, but its warm-up was not completed: {error}"
-            self._report(FileResult(file, document, failure=failure))
+            reason = f"It is stored, but its warm-up was not completed: {error}"
+            self._report(FileResult(file, document, failure=reason))
         else:
             failure = f"It is stored, but its warm-up failed: {job.error}" if job.error else None
             self._report(FileResult(file, {**self._serializer.upload(upload, job)}, failure=failure))

@@ -1,7 +1,7 @@
-"""The object `fields/{uploadId}`: the application's fields of an upload, which survive the loss of the database there.
+"""The object `fields/{uploadId}`: the application's fields of an upload.
 
-Only uploads with a field have one. The database has the same in columns, for filters. If they differ, the database
-counts.
+It survives the loss of the database. Only uploads with a field have one. The database has the same in columns, for
+filters. If they differ, the database counts.
 """
 
 import json
