@@ -117,7 +117,9 @@ class UrlDownloader:
             if pause is None or not problem.retryable:
                 raise problem
             retry_in = attempts.wait_at_least(problem.retry_after)
-            log.warning("download failed, retry scheduled", error=str(problem), retry_in=retry_in)
+            # Not the URL: its query may be a signature.
+            host = urlsplit(url).hostname
+            log.warning("download failed, retry scheduled", host=host, error=str(problem), retry_in=retry_in)
 
     async def _follow(self, url: str, path: Path) -> None:
         """Downloads after at most `_MAX_REDIRECTS` redirects, each of which is checked as the first URL was."""

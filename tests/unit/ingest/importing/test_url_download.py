@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingest.importing import url_download
 from ingest.importing.import_sources import Outcome, SourceProblem
@@ -175,8 +176,12 @@ async def test_server_is_asked_again_when_it_wants_it(
 async def test_second_attempt_may_succeed(tmp_path: Path) -> None:
     answers = [response(b"half", length=10), response()]
 
-    async with server(lambda _: answers.pop(0)) as (url, _):
-        assert await download(url, tmp_path) == b"image"
+    with capture_logs() as logs:
+        async with server(lambda _: answers.pop(0)) as (url, _):
+            assert await download(f"{url}?signature=secret", tmp_path) == b"image"
+
+    assert [(line["event"], line["host"]) for line in logs] == [("download failed, retry scheduled", "127.0.0.1")]
+    assert "secret" not in repr(logs)
 
 
 @pytest.mark.parametrize(
