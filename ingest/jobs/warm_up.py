@@ -78,7 +78,7 @@ class WarmUp:
             async with sending_heartbeats(lambda: self._send_heartbeat(job)):
                 error = await self._ensure_all(upload, job, delivery)
             to = JobStatus.FAILED if error else JobStatus.COMPLETE
-            await _write_with_retries(lambda: self._end(job, to, error))
+            await _write_with_retries(job.upload_id, lambda: self._end(job, to, error))
         except JobNotClaimable:
             return None
         except (TryAgain, asyncio.CancelledError) as reason:
@@ -143,7 +143,7 @@ class WarmUp:
 
         Raises JobNotClaimable, and removes nothing, if another worker has taken over the job.
         """
-        await _write_with_retries(lambda: self._send_heartbeat(job))
+        await _write_with_retries(job.upload_id, lambda: self._send_heartbeat(job))
         log.error("warm-up failed", upload=upload.upload_id, error=error)
         if made:
             with suppress(Unavailable):
@@ -189,7 +189,9 @@ class WarmUp:
         }
 
     async def _record(self, job: Job, progress: int, variants: dict[str, WarmedVariant]) -> None:
-        await _write_with_retries(lambda: self._repository.record(job.upload_id, progress, variants, job.worker))
+        await _write_with_retries(
+            job.upload_id, lambda: self._repository.record(job.upload_id, progress, variants, job.worker)
+        )
 
     async def _end(self, job: Job, to: JobStatus, error: str | None = None, *, retry_in: float | None = None) -> None:
         await self._repository.advance(
@@ -219,12 +221,12 @@ def _warmed(known: WarmedVariant, ensured: Ensured) -> WarmedVariant:
     return WarmedVariant(known.url, VariantState.STORED, ensured.size, milliseconds, quality, score)
 
 
-async def _write_with_retries(write: Callable[[], Awaitable[None]]) -> None:
+async def _write_with_retries(upload_id: UploadId, write: Callable[[], Awaitable[None]]) -> None:
     """Retries `write` until the database accepts it, so finished work is not lost."""
     async for retry_in in Attempts(repeat(_CATALOG_DELAY)):
         try:
             await write()
         except CatalogUnavailable as error:
-            log.warning("job update failed", error=str(error), retry_in=retry_in)
+            log.warning("job update failed", upload=upload_id, error=str(error), retry_in=retry_in)
         else:
             return

@@ -32,7 +32,9 @@ class TestTheDatabaseIsAway:
             outcome = Outcome(ScriptedVariantService(), record=100).run()
 
         assert slept == [1] * 100
-        assert [line["retry_in"] for line in logs if line["event"] == "job update failed"] == slept
+        failures = [line for line in logs if line["event"] == "job update failed"]
+        assert [line["retry_in"] for line in failures] == slept
+        assert {line["upload"] for line in failures} == {outcome.upload.upload_id}
         assert outcome.job == (JobStatus.COMPLETE, 100, None)
         assert outcome.variant_service.attempts == 1
         assert outcome.states == [VariantState.STORED] * len(STANDARD)
