@@ -155,7 +155,7 @@ def _translated(*others: type[Exception]) -> Iterator[None]:
     try:
         yield
     except failures as error:
-        log.error("database error", cause=repr(error))
+        log.error("database error", error=repr(error))
         raise CatalogUnavailable(_explain(error)) from error
 
 
