@@ -122,9 +122,9 @@ class IngestServices:
             try:
                 await self.worker.run(concurrency)
             except InstallationMismatch as error:
-                log.error("worker not started, retry scheduled", error=str(error), retry_in=_RESTART_SECONDS)
+                log.error("warm-up worker not started, retry scheduled", error=str(error), retry_in=_RESTART_SECONDS)
             except Exception:  # a server that accepts uploads must keep warming them up
-                log.exception("worker crashed, restarting", retry_in=_RESTART_SECONDS)
+                log.exception("warm-up worker crashed, restarting", retry_in=_RESTART_SECONDS)
             await asyncio.sleep(_RESTART_SECONDS)
 
     async def collect_jobs(self) -> None:

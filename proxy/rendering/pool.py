@@ -210,7 +210,7 @@ class RenderPool:
         try:
             worker = await self._start_another()
         except (RenderFailed, DerivationTimeout) as error:  # the next request tries again and reports the error
-            log.error("render worker not started, the next request tries again", error=str(error))
+            log.error("render process not started, the next request tries again", error=str(error))
             return
         if self._closed:
             await worker.stop()

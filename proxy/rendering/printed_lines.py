@@ -20,7 +20,7 @@ async def log_printed(printed: asyncio.StreamReader, process: int) -> None:
             lines = text.decode(errors="replace").splitlines()
             for line in lines[:_MAX_LINES]:
                 shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
-                log.warning("render worker output", process=process, line=shown[:_MAX_LINE])
+                log.warning("render process output", process=process, line=shown[:_MAX_LINE])
             if len(lines) > _MAX_LINES:
-                log.warning("render worker output omitted", process=process, lines=len(lines) - _MAX_LINES)
+                log.warning("render process output omitted", process=process, lines=len(lines) - _MAX_LINES)
             await asyncio.sleep(_PAUSE * max(len(text) / READ_BYTES, len(lines) / _MAX_LINES))

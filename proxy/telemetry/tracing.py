@@ -60,7 +60,10 @@ def open_tracing(endpoint: str | None, version: str) -> Tracing:
     try:
         from proxy.telemetry.otel import OpenTelemetry  # noqa: PLC0415 - an optional extra
     except ImportError:
-        log.warning("tracing is off: OTEL_EXPORTER_OTLP_ENDPOINT is set, but darkroom-origin[otel] is not installed")
+        log.warning(
+            "tracing disabled",
+            reason="OTEL_EXPORTER_OTLP_ENDPOINT is set, but darkroom-origin[otel] is not installed",
+        )
         return OFF
     return OpenTelemetry(endpoint, version)
 

@@ -213,7 +213,7 @@ def test_collector_without_otel_extra_logs_a_warning_and_disables_tracing(
     tracing = open_tracing("http://127.0.0.1:1", "1")
 
     line = json.loads(capsys.readouterr().err)
-    assert line["level"] == "warning"
-    assert "darkroom-origin[otel]" in line["event"]
+    assert (line["level"], line["event"]) == ("warning", "tracing disabled")
+    assert "darkroom-origin[otel]" in line["reason"]
     with tracing.begin("a", None, "server"):
         assert tracing.traceparent() is None

@@ -264,4 +264,4 @@ async def test_flood_of_printed_text_is_logged_in_part_and_holds_up_the_worker(
     assert "\x1b[31mhello" not in output
     assert "y" * 500 in output
     assert "y" * 501 not in output
-    assert output.count("render worker output") < 500
+    assert output.count("render process output") < 500
