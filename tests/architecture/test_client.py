@@ -116,7 +116,7 @@ def test_placeholder_of_a_transparent_image_is_left_out() -> None:
     assert data_url(transparent()) is None
 
 
-def test_picture_vectors_of_the_clients_are_the_servers_responses() -> None:
+def test_picture_vectors_equal_the_servers_responses() -> None:
     """After a change on purpose: `python -m tests.picture_vectors`."""
     assert json.loads(picture_vectors.FILE.read_text(encoding="utf-8")) == json.loads(
         json.dumps(picture_vectors.make())

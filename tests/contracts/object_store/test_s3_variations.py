@@ -17,7 +17,7 @@ from tests.contracts.stores import (
 class TestGateways:
     """Servers that implement less of S3, such as MinIO's gateways."""
 
-    async def test_server_without_versions_is_not_versioned(self) -> None:
+    async def test_server_without_versioning_support_is_not_versioned(self) -> None:
         async with s3_that(lambda _: fault(501, "NotImplemented")) as store:
             assert not await store.is_versioned()
         async with s3_that(lambda _: fault(403, "AccessDenied")) as store:

@@ -48,7 +48,7 @@ class TestOneDerivation:
         assert cluster.objects("images/") == [f"images/{upload_id}/medium.webp"]
 
     @pytest.mark.slow
-    def test_processes_sharing_a_folder_derive_once(
+    def test_processes_sharing_a_data_dir_derive_once(
         self, tmp_path: Path, photograph: bytes, processes: int, callers: int
     ) -> None:
         settings = {"DATA_DIR": str(tmp_path / "data"), "RENDER_PROCESSES": "1", **PATIENT}

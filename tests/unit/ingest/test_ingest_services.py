@@ -98,7 +98,7 @@ async def test_webhooks_of_another_installation_are_not_sent(tmp_path: Path, mon
     await services.database.close()
 
 
-async def test_redis_that_does_not_work_is_a_warning_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_unavailable_redis_is_only_logged_at_start(capsys: pytest.CaptureFixture[str]) -> None:
     await check_redis(Settings(redis_url=SecretStr("redis://:hunter2@127.0.0.1:9/0")))
 
     printed = capsys.readouterr().out

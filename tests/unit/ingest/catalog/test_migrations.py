@@ -211,7 +211,7 @@ async def test_older_database_is_never_usable(database: Database) -> None:
         await database.check()
 
 
-async def test_later_migrations_name_the_oldest_version_that_works_with_them() -> None:
+async def test_migration_names_include_the_oldest_compatible_revision() -> None:
     """docs/support.md: how to write one. A version that a migration excluded stays excluded."""
     scripts = list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())[::-1]
     oldest = "0001"

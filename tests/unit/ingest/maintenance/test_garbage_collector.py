@@ -99,7 +99,7 @@ async def test_variants_of_a_change_in_progress_are_left_alone(scene: Scene) -> 
     assert await scene.store.keys("private/") == [f"private/{upload_id}/small.jpg"]
 
 
-async def test_cdn_failure_keeps_rows_to_be_found_again(scene: Scene) -> None:
+async def test_cdn_failure_keeps_rows_for_the_next_run(scene: Scene) -> None:
     """A delete that failed at the CDN left them. Without the rows, nothing would say what the CDN still holds."""
     upload_id = new_upload_id()
     await leave_rows_without_original(scene, upload_id)

@@ -60,7 +60,7 @@ async def stored(repository: WatchedRepository) -> list[UploadId]:
     return [upload.upload_id for upload, _ in (await repository.newest(100)).uploads]
 
 
-async def test_database_outage_during_the_warm_up_keeps_the_upload_id(
+async def test_database_outage_during_the_warm_up_still_reports_the_upload_id(
     settings: Settings, repository: WatchedRepository, file: str
 ) -> None:
     results: list[FileResult] = []

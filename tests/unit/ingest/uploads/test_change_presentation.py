@@ -91,7 +91,7 @@ async def test_same_focus_again_changes_nothing(
     assert queue.published == []
 
 
-async def test_original_of_an_earlier_version_keeps_its_time(
+async def test_change_of_an_original_without_created_metadata_keeps_its_creation_time(
     uploads: UploadService, presentations: PresentationService, store: CountingStore
 ) -> None:
     """Replacing the metadata changes when the object was stored."""

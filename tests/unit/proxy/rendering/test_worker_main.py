@@ -149,7 +149,7 @@ def test_worker_process_without_numpy_renders_fixed_qualities() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("memory_mb", [400, pytest.param(1024, marks=pytest.mark.long)])
-def test_worker_process_searches_within_its_memory(memory_mb: int) -> None:
+def test_render_worker_searches_qualities_within_its_memory_limit(memory_mb: int) -> None:
     wanted = [replace(target(800, 800, format), score=80) for format in (Format.JPG, Format.WEBP, Format.AVIF)]
 
     answered, printed = run_worker(

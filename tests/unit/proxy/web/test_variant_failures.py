@@ -100,7 +100,7 @@ async def test_failed_write_back_does_not_affect_the_response(site: Site) -> Non
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, ServiceError) else None,
 )
-async def test_every_failure_has_its_status_and_caching(
+async def test_failure_returns_its_status_and_cache_control(
     *, site: Site, failure: ServiceError, status: int, caching: str, retry_after: str | None
 ) -> None:
     site.pool.failure = failure
