@@ -15,9 +15,9 @@ from ingest.ingest_errors import Malformed
 
 HEADER = "Idempotency-Key"
 LIFETIME = timedelta(hours=24)
-"""How long a repeat gets the first response. Afterwards the key can name another upload."""
+"""The time for which a repeat gets the first response. Afterwards the key can name another upload."""
 TICKET_LIFETIME = LIFETIME + timedelta(hours=1)
-"""How long a ticket counts as used: longer than any is valid, as the clocks of servers and database may differ."""
+"""The time for which a ticket counts as used. Longer than its validity, because clocks may differ."""
 
 _TICKET, _SOURCE = "t", "s"  # no hexadecimal digits
 _SOURCE_NAME, _FINGERPRINT_NAME = "source", "source-fingerprint"  # of an original's metadata

@@ -39,7 +39,7 @@ _VERIFY_SECONDS = 5.0  # that a start may wait for an unavailable database or st
 
 
 class Access(Enum):
-    """What a command does with database and object store."""
+    """The use that a command makes of database and object store."""
 
     WRITE = auto()
     READ = auto()
@@ -183,7 +183,7 @@ async def open_services(
 async def check_redis(settings: Settings) -> None:
     """Raises SettingsError for a queue in Redis Cluster.
 
-    Warns of a Redis that does not work, because BullMQ tries again for minutes before it says so.
+    Warns if Redis is unavailable, because BullMQ retries for minutes before it reports that.
     """
     if settings.redis_url is None:
         return
@@ -203,7 +203,7 @@ async def prepare_start(settings: Settings) -> None:
 
     Raises InstallationMismatch, and SettingsError for Redis Cluster.
 
-    If one of them is unavailable, the server may start all the same: it verifies before its first write. In the
+    If one of them is unavailable, the server may still start: it verifies before its first write. In the
     embedded database, also migrates the tables, and makes jobs pending again that a stopped server was processing.
     """
     await check_redis(settings)

@@ -4,13 +4,13 @@ from proxy.model import UploadId, Variant, Visibility
 
 ORIGINALS_PREFIX = "originals/"
 VARIANTS_PREFIXES = {Visibility.PUBLIC: "images/", Visibility.PRIVATE: "private/"}
-"""Of variants, by the visibility of their upload: what may read the one prefix of a bucket must not see the other."""
+"""Prefixes of variants by the visibility of their upload, so that a bucket's policy can grant one without the other."""
 
 TRASH_PREFIX = "trash/"
 """Originals without rows, which `darkroom gc` keeps for a while. Nothing serves them."""
 
 FIELDS_PREFIX = "fields/"
-"""What applications say of their uploads: the owner, their own id, metadata. S3 keeps only 2 KB with an object."""
+"""The fields of applications: owner, external id, metadata. S3 keeps only 2 KB of metadata with an object."""
 
 INSTALLATION_KEY = "installation"
 """The id that this store shares with its database."""

@@ -121,17 +121,17 @@ class ColorSpace(StrEnum):
 
 
 class Position(StrEnum):
-    """What `cover` crops around."""
+    """The point that `cover` crops around."""
 
     CENTER = "center"
     FOCUS = "focus"
     """The focus of the upload; the centre if it has none."""
     ATTENTION = "attention"
-    """What draws the eye, as libvips finds it."""
+    """The most striking part, as libvips finds it."""
 
 
 class WatermarkPosition(StrEnum):
-    """Where in a variant a watermark is, inside a margin."""
+    """The place of a watermark in a variant, inside a margin."""
 
     CENTER = "center"
     TOP = "top"

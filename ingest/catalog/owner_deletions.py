@@ -11,7 +11,7 @@ from ingest.catalog.tables import SecondsAgo, images, owner_deletions
 from ingest.records import STALLED_AFTER, JobNotClaimable, JobStatus, OwnerDeletion
 
 RETENTION = timedelta(days=7)
-"""How long an ended deletion can be asked for. Then its row is removed: it names the owner."""
+"""The time for which an ended deletion is reported. Then its row is removed, because it names the owner."""
 _ENDED = (JobStatus.COMPLETE, JobStatus.FAILED)
 
 

@@ -20,7 +20,7 @@ from proxy.model import UploadId
 log = structlog.get_logger()
 
 RETENTION = timedelta(days=30)
-"""How long a webhook that was given up can be sent again. Then `remove_old` removes it: it describes the upload."""
+"""The time for which a webhook that was given up is kept. Then `remove_old` removes it: it describes the upload."""
 CLAIM_TIMEOUT = timedelta(seconds=25)
 """After this, a claimed webhook is claimed again, as its process must be dead: sending and recording take less."""
 _MAX_COUNT = 10_000

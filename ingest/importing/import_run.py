@@ -29,9 +29,9 @@ _EXTRA = 2  # sources beyond the number of render processes: some are read and s
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What to import, and how. `source`: a folder, a CSV, or `s3://bucket/prefix`. `fields`: of each upload, by name.
+    """Options of an import. `source`: a folder, a CSV, or `s3://bucket/prefix`. `fields`: of each upload, by name.
 
-    `name`: begins the identities in place of the source's own place. The others are described by the command.
+    `name`: begins the identities, instead of the path of the source. The command describes the others.
     """
 
     source: str

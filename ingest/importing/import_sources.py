@@ -34,7 +34,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     """It could not be read or stored. Another run may import it."""
     IGNORED = "ignored"
-    """It is not meant to be imported, such as a hidden file."""
+    """Not for import, such as a hidden file."""
 
 
 class InvalidSource(Exception):

@@ -78,20 +78,20 @@ class Accepted(TypedDict):
     sizes: dict[str, DisplayedSize]
     """The displayed dimensions of the image in each configured size."""
     urls: dict[str, dict[str, str]]
-    """URLs of the variants by size, then by format. They work at once. Of the sizes that only have the original's own
-    pixels, because they never enlarge it, the first is listed."""
+    """URLs of the variants by size, then by format. They work immediately. Of the sizes that only repeat the original's
+    pixels, because they never enlarge it, only the first is listed."""
     placeholder: Placeholder
     privacy: Privacy | None
     """Null for uploads that are older than this field."""
     focus: _Focus | None
-    """What sizes with `position = "focus"` are cropped around, as shares of the upright width and height. Null: the
-    centre."""
+    """The point that sizes with `position = "focus"` are cropped around, as fractions of the upright width and height.
+    Null: the centre."""
     owner: _Name | None
-    """Whose upload it is, in the application's words. Null if the application gave none, as in the next two."""
+    """The owner, as the application calls it. Null if the application gave none, like the next two."""
     externalId: _Name | None
     """The application's own id of the image. Several uploads may have the same."""
     metadata: dict[str, Any] | None
-    """What else the application keeps with the upload."""
+    """Other data that the application keeps with the upload."""
     visibility: Visibility
     """The access to the variants. The URLs of a private upload need `?token=`, with a token that your application
     signs."""
@@ -204,9 +204,9 @@ class ConfiguredSize(TypedDict):
     mayBeSmaller: bool
     """Whether small originals give a smaller image, because the size never enlarges them."""
     effects: list[str]
-    """Effects that change the content. A `position` is one only where the size crops the original."""
+    """Effects that change the content. A `position` counts as one only if the size crops the original."""
     look: Annotated[int, Field(ge=0)]
-    """Of the sizes with the same number that show the whole original unscaled, the first stands for all."""
+    """Of the sizes with the same number that show the whole original unscaled, only the first is offered."""
     densities: list[int]
     """Factors of the pixels: `@2x`, `@3x`."""
     formats: list[Annotated[str, Field(json_schema_extra={"enum": [format.value for format in Format]})]]

@@ -26,7 +26,7 @@ MAX_TRIED_AGAIN = 1 << 20
 """Pixels up to which a file is encoded again: larger variants take a tenth of a second and more for each try."""
 
 _LOWER_QUALITIES = {Format.WEBP: (15, 30, 45, 60, 75, 100), Format.AVIF: (25, 50)}
-"""How much lower a quality is tried. AVIF of a drawing takes a second."""
+"""Steps by which the quality is lowered. Each try takes time: AVIF of a drawing, a second."""
 
 _COARSER = (1.0, 1.1, 1.3)  # multiples of the original's tables: with 1, JPEG takes 0.8 to 1.06 of its bytes
 _ANY_SIDES = Limits(1, 1 << 16)

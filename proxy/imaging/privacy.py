@@ -19,7 +19,7 @@ class Private(StrEnum):
 
     LOCATION = "location"
     SERIAL = "serial"
-    """Of camera or lens. A MakerNote counts, because nearly every maker stores one there."""
+    """Serial number of a camera or lens. A MakerNote counts, because nearly every maker stores one there."""
     AUTHOR = "author"
     """Names of people: who made or owns the image, or is shown in it."""
     TIME = "time"
@@ -30,7 +30,7 @@ class Private(StrEnum):
     THUMBNAIL = "thumbnail"
     """A small image, perhaps from before the original was cropped or retouched."""
     PROVENANCE = "provenance"
-    """Who made and edited the image, and how (C2PA content credentials)."""
+    """History of the image: authors, editors, programs (C2PA content credentials)."""
     PICTURE = "picture"
     """Another picture or video in the file, such as a second view or a motion photo. Metadata of a picture is reported
     too."""

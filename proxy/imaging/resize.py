@@ -19,16 +19,16 @@ as input for Lanczos. With 1.28 times the pixels SSIMULACRA2 is 86 to 94 against
 1.5, 92 to 96 (docs/decisions/0003-pipeline.md)."""
 
 SMALL_MARGIN = 1.5
-"""The same for `SMALL_TIER`, where less time is at stake."""
+"""The same as `JPEG_MARGIN`, for `SMALL_TIER`, which takes less time."""
 
 WEBP_MARGIN = 1.5
-"""The same for WebP; libwebp's scaling blurs a little."""
+"""The same as `JPEG_MARGIN`, for WebP; libwebp's scaling blurs a little."""
 
 _WORTH_SCALING = 2 / 3  # a scale above saves little time, and blurs
 
 REDUCED_MARGIN = 2.0
-"""The same for means over squares, which blur more: with 2 to 2.5 times the pixels SSIMULACRA2 is 92 to 97, with 1.77
-it is 83."""
+"""The same as `JPEG_MARGIN`, for means over squares, which blur more: with 2 to 2.5 times the pixels SSIMULACRA2 is 92
+to 97, with 1.77 it is 83."""
 
 MAX_WHOLE_PIXELS = 800 * 800
 """The quality search encodes only the middle of larger variants, so that AVIF at @3x keeps its deadline."""

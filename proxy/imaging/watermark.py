@@ -17,7 +17,7 @@ from proxy.imaging.target import Target
 from proxy.model import Watermark, WatermarkPosition
 
 MARGIN = 0.025
-"""Of the variant's shorter side, between its edges and the watermark."""
+"""Distance between the variant's edges and the watermark, as a fraction of the variant's shorter side."""
 
 Watermarks = Mapping[str, OriginalFile]
 """The files, by the digests that `Watermark` has."""

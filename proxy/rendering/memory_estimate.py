@@ -272,7 +272,7 @@ def _variant_bytes_turned(header: Header, target: Target, *, sideways: bool, by_
 
 
 def _animation_bytes(header: Header, target: Target, frames: int) -> float:
-    """What an animation needs while the pixels of its first frame are held; 0 if `target` shows that one alone."""
+    """Returns the bytes of an animation besides the pixels of its first frame; 0 if `target` shows only that frame."""
     upright = (header.width, header.height)
     played = [size for size in (upright, upright[::-1]) if is_played(size, frames, target)]
     pixels = max((_placed_pixels(size, target) for size in played), default=0)

@@ -33,7 +33,7 @@ _LOADED_LATE = (
     *(f"PIL.{name}ImagePlugin" for name in ("Jpeg", "Mpo", "Png", "WebP", "Avif", "Gif", "Tiff")),
     *(f"encodings.{name}" for name in ("ascii", "latin_1", "utf_16", "utf_16_be", "utf_16_le", "utf_32")),
 )
-"""What only unusual files need: several frames, long EXIF, text in its encodings."""
+"""Modules that only unusual files need: several frames, long EXIF, text in its encodings."""
 
 
 def load_libraries(*, searches: bool) -> None:

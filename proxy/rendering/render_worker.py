@@ -82,7 +82,7 @@ class RenderWorker:
         self.is_idle = False
         self.has_died = self._timed_out = self._sent_invalid = False
         self.locks: frozenset[str] = frozenset()
-        """What the process has locked itself with: `seccomp`, `landlock`."""
+        """The mechanisms of the sandbox in force: `seccomp`, `landlock`."""
         self.memory = 0
         """Bytes that the next request may use."""
 
@@ -100,7 +100,7 @@ class RenderWorker:
     ) -> "RenderWorker":
         """Starts a process and returns when it is ready. Raises SettingsError, RenderFailed, DerivationTimeout.
 
-        `sandbox`: whether it locks itself, and whether a process that the kernel cannot lock is an error. `searches`:
+        `sandbox`: whether the process uses the sandbox, and whether a kernel without support is an error. `searches`:
         whether it can search for qualities, which takes 20 MB. `watermarks`: those that targets may name.
         """
         options = ["--unlocked"] * (sandbox == "off") + ["--searches"] * searches + ["--watermarks"] * bool(watermarks)

@@ -12,7 +12,7 @@ _MIN_LENGTH = 16  # characters of a secret; of random hexadecimal digits, that i
 
 
 class KeyScope(StrEnum):
-    """What the holder of a key may do."""
+    """A permission of an API key."""
 
     UPLOAD = "upload"
     READ = "read"

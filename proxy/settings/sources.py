@@ -135,7 +135,7 @@ def _add_toml(found: Sources, names: Collection[str], tables: Collection[str]) -
 def _add_endpoint_of_aws(found: Sources, variables: Mapping[str, str | None]) -> None:
     """Reads the variables that boto3 takes an S3 server from, as some hosts set them.
 
-    boto3 would connect there all the same, but as if it were AWS: with the bucket in the host name, and with checksums.
+    boto3 alone would connect there too, but as if it were AWS: with the bucket in the host name, and with checksums.
     """
     if "s3_bucket" not in found.values or _is_true(variables, "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"):
         return

@@ -1,4 +1,4 @@
-"""Where originals and variants are kept: a bucket, or files of this machine."""
+"""Settings of the store of originals and variants: a bucket, or files of this machine."""
 
 import re
 from pathlib import Path

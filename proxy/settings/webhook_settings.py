@@ -1,4 +1,4 @@
-"""Where webhooks go, and with which secrets they are signed."""
+"""Settings of webhooks: their receiver and the secrets that sign them."""
 
 import re
 from base64 import b64decode

@@ -16,7 +16,7 @@ from proxy.settings import Settings
 from proxy.variants.encoded_variant import MAX_PRIVATE_AGE
 
 CACHING_HEADER = "X-Variant-Cache-Control"
-"""Of the response to a verification: what the edge sends as `Cache-Control` with the variant."""
+"""Header of the response to a verification: the `Cache-Control` that the edge sends with the variant."""
 
 _EDGE_SECRET, _ORIGINAL_URI = "x-edge-secret", "x-original-uri"
 _VARIANT_URI = re.compile(r"/private/([^/?]+)/[^/?]+(?:\?(.*))?", re.ASCII | re.DOTALL)

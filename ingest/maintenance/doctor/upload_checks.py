@@ -11,10 +11,10 @@ AnnounceUpload = Callable[[str, int], Awaitable[Answer | None]]
 """Announces an upload of so many bytes to a URL, and sends none of them. None: no answer. Raises Unavailable."""
 
 _ABOUT_THE_BODY = frozenset({400, 408})
-"""What Darkroom answers to an announcement whose length it allows: the body did not come."""
+"""Statuses of Darkroom for an announced upload of an allowed length: they report the missing body."""
 
 _ABOUT_THE_KEY = frozenset({401, 403})
-"""What Darkroom answers before it looks at the length. No key is sent: PUBLIC_URL may lead to somebody else."""
+"""Statuses of Darkroom before it checks the length. The check sends no key: PUBLIC_URL may lead to another server."""
 
 _NO_UPLOADS = (
     "uploads are not accepted there. Route the path to a server with the role `ingest` or `all`, and check PUBLIC_URL."

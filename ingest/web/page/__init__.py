@@ -84,7 +84,7 @@ def page_routes(url_base: str, accept: Collection[SourceFormat]) -> list[Route]:
 
 
 def _choosable(accept: Collection[SourceFormat]) -> list[str]:
-    """What a file chooser takes. Not every system knows HEIC's media type."""
+    """Returns the media types and extensions for a file chooser. Some systems do not know HEIC's media type."""
     return [format.media_type for format in accept] + [".heic"] * (SourceFormat.HEIC in accept)
 
 

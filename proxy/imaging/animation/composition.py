@@ -11,7 +11,7 @@ from proxy.imaging.alpha import is_transparent
 
 
 class Dispose(Enum):
-    """What happens to a patch once its time is over."""
+    """The change of the canvas after the time of a patch."""
 
     KEEP = auto()
     CLEAR = auto()
@@ -22,9 +22,9 @@ class Dispose(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What one frame draws: `pixels` (L, LA, RGB or RGBA) with their left top corner at `corner`.
+    """The drawing of one frame: `pixels` (L, LA, RGB or RGBA) with their top left corner at `corner`.
 
-    `blends`: lays them over the canvas, instead of replacing its rectangle. `milliseconds`: as the file says.
+    `blends`: lays them over the canvas, instead of replacing its rectangle. `milliseconds`: as stated by the file.
     """
 
     pixels: Image.Image

@@ -59,7 +59,7 @@ def gif_patches(path: OriginalFile, size: tuple[int, int]) -> Iterator[Patch]:
             if len(descriptor) < _DESCRIPTOR.size:
                 raise Undecodable(TRUNCATED)
             left, top, width, height, flags = _DESCRIPTOR.unpack(descriptor)
-            if not width or not height:  # takes its time all the same
+            if not width or not height:  # draws nothing, but has a duration
                 yield Patch(Image.new("RGB", (0, 0)), (0, 0), control.milliseconds, Dispose.KEEP)
                 continue
             if width * height > size[0] * size[1]:

@@ -66,6 +66,6 @@ class FileInvalidationBus:
                     path.unlink()
                 elif parse_invalidation(path.name):
                     found[path.name] = changed
-            except OSError:  # another subscriber removed it, or this user may not: the others count all the same
+            except OSError:  # another subscriber removed it, or this user may not; the other files still count
                 continue
         return found

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 RELEASED_SECONDS = 10.0
-"""How long a release is remembered. Longer than any pause between a request's look at the store and its lease."""
+"""The time for which a release is remembered. Longer than any pause between a request's look-up and its lease."""
 
 
 class LeaseStore(Protocol):

@@ -79,7 +79,7 @@ def caller(scope: Scope) -> str:
 
 
 def granted_scopes(scope: Scope) -> frozenset[KeyScope]:
-    """What the request's API key allows; empty without a valid key."""
+    """Returns the scopes of the request's API key; none without a valid key."""
     granted: frozenset[KeyScope] = scope.get(_KEY_SCOPES, frozenset())
     return granted
 
