@@ -17,7 +17,6 @@ from proxy.settings import decode_webhook_secret
 
 DEADLINE = 15.0
 """Seconds for one attempt, as Standard Webhooks recommends (15 to 30)."""
-_STALL = 10.0  # seconds to connect, and for the answer
 _MAX_RETRY_AFTER = 3600.0
 _GONE = 410  # the receiver wants no more: https://github.com/standard-webhooks/standard-webhooks, "Delivery"
 
@@ -78,7 +77,7 @@ class WebhookSender:
 
     async def _post(self, headers: dict[str, str], content: bytes) -> tuple[int, float]:
         """Returns the status and `Retry-After`, in seconds. Raises AddressNotPublic, OSError or HTTPException."""
-        connection = CheckedConnection(self._url, await self._addresses(), stall=_STALL, tls=self._certificates)
+        connection = CheckedConnection(self._url, await self._addresses(), stall=DEADLINE, tls=self._certificates)
 
         def post() -> tuple[int, float]:
             connection.request("POST", self._target, content, headers)

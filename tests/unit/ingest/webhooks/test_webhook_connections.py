@@ -89,7 +89,7 @@ async def test_next_address_is_tried_if_one_is_silent(receiver: Receiver, monkey
         return ["127.0.0.2", "127.0.0.1"]
 
     monkeypatch.setattr(webhook_sender, "resolve_public", two)
-    monkeypatch.setattr(webhook_sender, "_STALL", 2.0)
+    monkeypatch.setattr(webhook_sender, "DEADLINE", 4.0)
     with full_backlog(receiver.port):
         await WebhookSender(f"http://localhost:{receiver.port}/", [ONE]).send(ID, BODY)
 
