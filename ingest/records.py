@@ -27,7 +27,8 @@ TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset({JobStatus.PROCESSING}),
     # To pending: a stopping worker hands its job back. To processing: a worker takes over from a dead one.
     JobStatus.PROCESSING: frozenset({JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.COMPLETE, JobStatus.FAILED}),
-    # `darkroom warm` runs a job again, for instance after a size was added. A change of the focus begins any job anew.
+    # `darkroom warm` runs a job again, for instance after a size was added. Any job starts again after a change of
+    # focus or visibility.
     JobStatus.COMPLETE: frozenset({JobStatus.PROCESSING}),
     JobStatus.FAILED: frozenset({JobStatus.PROCESSING}),
 }
@@ -168,7 +169,7 @@ class PrivateMetadata:
 class Upload:
     """An accepted upload.
 
-    `format` is jpeg, png or webp. `original_size` is in bytes, `width` and `height` are upright pixels. `variants` are
+    `format` is the original's. `original_size` is in bytes, `width` and `height` are upright pixels. `variants` are
     by name. `private` is None for uploads that predate its inspection. `alpha`: whether the original is transparent;
     None, for PNG and WebP that predate its record, counts as both. `focus`: None is the centre.
     `sha256`: of the original, in hexadecimal; None for uploads that predate it in the database.

@@ -52,8 +52,8 @@ class Recipes:
         """Returns 12 hex digits of a hash of everything that decides the variant's bytes.
 
         That is its target without the upload's focus, `RENDERING_VERSION`, and the versions of the codecs that its
-        format depends on. A field of the target that has its default is left out: a new option makes no variant stale
-        that does not use it.
+        format depends on. A field of the target that has its default is left out, so a new option makes only those
+        variants stale that use it.
         """
         if variant not in self._fingerprints:
             target = self.target(variant)

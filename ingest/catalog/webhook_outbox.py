@@ -63,7 +63,7 @@ class WebhookOutbox:
         try:
             return self._describe(to_upload(row), to_job(row))
         except Exception:  # a row of another version must not keep its job from ending, or itself from being deleted
-            log.exception("upload not described in its webhook", upload=upload_id)
+            log.exception("webhook has only the upload's id, row not readable", upload=upload_id)
             return {"uploadId": upload_id}
 
     async def claim(self, limit: int) -> list[Webhook]:

@@ -28,4 +28,4 @@ async def deliver(handle: Handler, upload_id: UploadId, *, force: bool = False) 
 
 
 def log_retry(upload_id: UploadId, error: TryAgain) -> None:
-    log.warning("warm-up retry scheduled", upload=upload_id, reason=str(error), retry_in=error.seconds)
+    log.warning("warm-up retry scheduled", upload=upload_id, error=str(error), retry_in=error.seconds)

@@ -28,9 +28,10 @@ _KEPT = {
 
 
 def keep_as_stored(image: Image.Image) -> None:
-    """Stops Pillow from turning the pixels while it loads them: a copy of the whole image, and another orientation.
+    """Stops Pillow from turning the pixels while it loads them.
 
-    Pillow would also take an orientation from XMP. Raises Undecodable for pixels that have no plain form.
+    Turning would copy the whole image, and Pillow also takes the orientation from XMP. Raises Undecodable for a kind of
+    samples that is not in `_MODES`.
     """
     assert isinstance(image, TiffImagePlugin.TiffImageFile)
     if image.mode not in _MODES:

@@ -91,7 +91,7 @@ Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, op
 
 
 def seccomp_program(architecture: Architecture, pid: int) -> bytes:
-    """Returns the filter of a process, as an array of `struct sock_filter`. `pid`: its own."""
+    """Returns the seccomp filter for the process `pid`, as an array of `struct sock_filter`."""
     numbers = architecture.checked
     rules = [
         (_LOAD, 0, 0, _ARCHITECTURE),

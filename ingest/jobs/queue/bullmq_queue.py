@@ -214,7 +214,7 @@ async def _process(handle: Handler, job: Job) -> str | None:
     except UnknownUpload as error:
         raise UnrecoverableError(str(error)) from error
     except (TryAgain, CatalogUnavailable) as error:
-        log.warning("warm-up retry scheduled", upload=upload_id, reason=str(error))
+        log.warning("warm-up retry scheduled", upload=upload_id, error=str(error))
         raise RuntimeError(str(error)) from error
     finally:
         await reporter.close()

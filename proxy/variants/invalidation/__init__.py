@@ -1,1 +1,1 @@
-"""Tells other processes of deleted uploads: the InvalidationBus port and its adapters."""
+"""Tells other processes of deleted and changed uploads: the InvalidationBus port and its adapters."""

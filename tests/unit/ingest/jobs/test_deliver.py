@@ -57,7 +57,7 @@ async def test_each_retry_is_logged_once_with_its_reason_and_delay(slept: list[f
     with capture_logs() as logs:
         await deliver(Handler(2), ID)
 
-    line = {"event": "warm-up retry scheduled", "log_level": "warning", "upload": ID, "reason": "not yet"}
+    line = {"event": "warm-up retry scheduled", "log_level": "warning", "upload": ID, "error": "not yet"}
     assert logs == [line | {"retry_in": seconds} for seconds in (1.5, 2.5)]
     assert slept == [1.5, 2.5]
 
