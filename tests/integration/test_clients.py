@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from darkroom import picture_html, variant_url
+from darkroom import picture_html, sign_ticket, variant_url
 from tests.camera import camera_jpeg
 from tests.conftest import need
 from tests.http_client import http
@@ -21,11 +21,13 @@ from tests.photographs import photograph_path
 from tests.service import PATIENT, Service
 
 ROCKET = photograph_path("rocket.jpg")
+KEY, SHOP = "k" * 32, "http://shop.example"
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("service"), WARM_UP="false", **PATIENT) as service:
+    settings = {"UPLOAD_KEYS": KEY, "CORS_ORIGINS": SHOP, "WARM_UP": "false"}
+    with Service(tmp_path_factory.mktemp("service"), **settings, **PATIENT) as service:
         yield service
 
 
@@ -78,7 +80,9 @@ def test_curl_retry_with_an_idempotency_key_uploads_once(service: Service) -> No
     assert sent[0] == sent[1]
 
 
-def uppy(service: Service, site: str = "same-origin", **metadata: str) -> tuple[int, dict[str, object]]:
+def uppy(
+    service: Service, site: str = "same-origin", origin: str = "", ticket: str = "", **metadata: str
+) -> tuple[int, dict[str, object]]:
     """Sends what Chrome sends for Uppy's XHRUpload with `fieldName: 'image'`: its metadata come before the file."""
     boundary = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
     address = urlsplit(service.url).netloc
@@ -89,22 +93,25 @@ def uppy(service: Service, site: str = "same-origin", **metadata: str) -> tuple[
     disposition = 'Content-Disposition: form-data; name="image"; filename="Größe \U0001f680.jpg"'
     parts.append(f"--{boundary}\r\n{disposition}\r\nContent-Type: image/jpeg\r\n\r\n")
     body = "".join(parts).encode() + ROCKET.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+    origin = origin or f"http://{address}"
+    authorization = f"Authorization: Bearer {ticket}\r\n" if ticket else ""
     head = (
         "POST /images/upload HTTP/1.1\r\n"
         f"Host: {address}\r\n"
         "Connection: keep-alive\r\n"
         f"Content-Length: {len(body)}\r\n"
         'sec-ch-ua-platform: "Linux"\r\n'
+        f"{authorization}"
         "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0\r\n"
         'sec-ch-ua: "Chromium";v="142", "Not_A Brand";v="99"\r\n'
         f"Content-Type: multipart/form-data; boundary={boundary}\r\n"
         "sec-ch-ua-mobile: ?0\r\n"
         "Accept: */*\r\n"
-        f"Origin: http://{address}\r\n"
+        f"Origin: {origin}\r\n"
         f"Sec-Fetch-Site: {site}\r\n"
         "Sec-Fetch-Mode: cors\r\n"
         "Sec-Fetch-Dest: empty\r\n"
-        f"Referer: http://{address}/\r\n"
+        f"Referer: {origin}/\r\n"
         "Accept-Encoding: gzip, deflate, br, zstd\r\n"
         "Accept-Language: en-GB,en;q=0.9\r\n\r\n"
     ).encode()
@@ -141,6 +148,13 @@ def test_uppy_on_another_site_is_refused(service: Service) -> None:
     status, document = uppy(service, "cross-site")
 
     assert (status, document["code"]) == (403, "cross_site")
+
+
+def test_uppy_on_another_site_uploads_with_a_ticket(service: Service) -> None:
+    status, document = uppy(service, "cross-site", SHOP, sign_ticket(KEY, owner="user-7"))
+
+    assert (status, document["owner"], document["originalSize"]) == (201, "user-7", ROCKET.stat().st_size)
+    assert document["receipt"]
 
 
 def test_browser_form_without_javascript_gets_a_page_with_the_image(service: Service) -> None:
