@@ -47,7 +47,7 @@ async def file_field(
         parser.finalize()
     except FormParserError as error:
         raise Malformed(
-            "The multipart body is malformed. Use an HTTP client that sends multipart/form-data."
+            "The multipart body is malformed. Let the HTTP client write it, or end each of its lines with CR LF."
         ) from error
     if not parts.has_ended:
         raise Malformed("The body ends before its closing boundary. Send it again.")

@@ -1,4 +1,4 @@
-"""Real clients: curl, Uppy's requests byte for byte, a browser's form, a back end that repeats uploads."""
+"""Real clients: curl, Uppy and OkHttp byte for byte, a browser's form, a back end that repeats uploads."""
 
 import json
 import shutil
@@ -155,6 +155,28 @@ def test_uppy_on_another_site_uploads_with_a_ticket(service: Service) -> None:
 
     assert (status, document["owner"], document["originalSize"]) == (201, "user-7", ROCKET.stat().st_size)
     assert document["receipt"]
+
+
+def test_okhttp_uploads_in_chunks_with_a_ticket(service: Service) -> None:
+    """As it does for a stream: the lengths of the file and of the body are not known."""
+    boundary, ticket = "3c7f1a4e-2f6f-4a51-9df6-8f2a3b8b3f10", sign_ticket(KEY, owner="user-7")
+    head = (
+        f"POST /images/upload HTTP/1.1\r\nAuthorization: Bearer {ticket}\r\n"
+        f"Content-Type: multipart/form-data; boundary={boundary}\r\nTransfer-Encoding: chunked\r\n"
+        f"Host: {urlsplit(service.url).netloc}\r\nConnection: Keep-Alive\r\nAccept-Encoding: gzip\r\n"
+        "User-Agent: okhttp/4.12.0\r\n\r\n"
+    )
+    parts = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="externalId"\r\nContent-Length: 2\r\n\r\n42\r\n'
+        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="Größe.jpg"\r\n'
+        "Content-Type: image/jpeg\r\n\r\n"
+    )
+    body = parts.encode() + ROCKET.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+    chunks = [body[start : start + 8192] for start in range(0, len(body), 8192)] + [b""]
+
+    status, document = exchange(service, head.encode(), b"".join(b"%x\r\n%s\r\n" % (len(c), c) for c in chunks))
+
+    assert (status, document["originalSize"], document["externalId"]) == (201, ROCKET.stat().st_size, "42")
 
 
 def test_browser_form_without_javascript_gets_a_page_with_the_image(service: Service) -> None:
