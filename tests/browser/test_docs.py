@@ -1,6 +1,7 @@
 """`/docs` in a real browser: it obeys its policy, loads from this server only, and shows every call."""
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.browser.conftest import SIDES, OpenPage
@@ -29,6 +30,22 @@ def test_docs_show_parameters_and_problems_of_a_call(open_page: OpenPage) -> Non
 
     expect(call.locator("[data-param-name=size] option")).to_have_count(9)
     expect(call.get_by_text("derivation_timeout").first).to_be_visible()
+
+
+@pytest.mark.long
+def test_docs_can_be_read_on_a_phone_in_both_schemes(open_page: OpenPage) -> None:
+    page = open_page("/docs#/Uploads/upload", color_scheme="dark", viewport={"width": 390, "height": 900})
+    upload = page.locator("#operations-Uploads-upload")
+    upload.get_by_role("button", name="Try it out").click()
+    expect(upload.get_by_role("button", name="Execute")).to_be_visible()
+
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        expect(page.locator("html.dark-mode")).to_have_count(int(scheme == "dark"))
+        # The other rules are about Swagger UI's elements, which no style sheet can mend.
+        results = Axe().run(page, options={"runOnly": ["color-contrast"]})
+        assert results.violations_count == 0, results.generate_report()
 
 
 @pytest.mark.slow
