@@ -63,8 +63,14 @@ class TestBucketFirst:
         assert failed.status_code == 503
         assert http.get(bucket_edge + path).text == "picture"
 
-    def test_original_cannot_be_requested(self, seaweedfs: SeaweedServer, bucket: str, bucket_edge: str) -> None:
-        seaweedfs.put(bucket, "originals/1", b"private", "image/jpeg", "no-store")
+    @pytest.mark.parametrize("key", ["originals/1", "private/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/small.webp"])
+    def test_original_and_private_variants_cannot_be_requested(
+        self, seaweedfs: SeaweedServer, bucket: str, bucket_edge: str, stub: StubOrigin, key: str
+    ) -> None:
+        """The origin refuses each token here. Its answer is all that clients get, whatever the bucket has."""
+        seaweedfs.put(bucket, key, b"private", "image/webp", "private, max-age=86400")
+        stub.answer = Answer(403, b"{}", {"Cache-Control": "no-store"})
 
-        assert http.get(f"{seaweedfs.endpoint_url}/{bucket}/originals/1").status_code == 403
-        assert http.get(f"{bucket_edge}/originals/1").status_code == 404
+        assert http.get(f"{seaweedfs.endpoint_url}/{bucket}/{key}").status_code == 403
+        assert http.get(f"{bucket_edge}/{key}").status_code in (403, 404)
+        assert http.get(f"{bucket_edge}/{key}?token=x").status_code in (403, 404)
