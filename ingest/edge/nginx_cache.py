@@ -19,14 +19,15 @@ from proxy.variants.encoded_variant import UPLOAD_TAG
 _TIMEOUT = 4.0  # seconds for each request
 _BATCH = 20  # uploads on one connection
 _DEADLINE = 30.0  # seconds for all requests of a batch
+_TIMES = 2  # a variant that was on its way to nginx while the first 404 came has taken its place, for a year
 _THREADS = 4  # not those of the default limiter: a slow edge must not delay uploads and derivations
 
 
 class NginxCaches:
     """Asks each nginx to forget every path that a variant of the upload may have: nginx has no tags.
 
-    With the three default sizes, these are 90 small requests on one connection. Tags of recipes are ignored: a stale
-    variant is a correct picture.
+    With the three default sizes, these are 90 small requests on one connection, twice. Tags of recipes are ignored: a
+    stale variant is a correct picture.
     """
 
     def __init__(self, urls: Sequence[str], secret: str, sizes: Sizes) -> None:
@@ -38,10 +39,12 @@ class NginxCaches:
 
     async def invalidate(self, tags: Sequence[str]) -> None:
         uploads = [upload_id for tag in tags if (upload_id := parse_upload_id(tag.removeprefix(UPLOAD_TAG)))]
-        for start in range(0, len(uploads), _BATCH):
-            end = monotonic() + _DEADLINE
-            await asyncio.gather(*(self._forget(url, uploads[start : start + _BATCH], end) for url in self._urls))
-        if uploads:
+        if not uploads:
+            return
+        for _ in range(_TIMES):
+            for start in range(0, len(uploads), _BATCH):
+                end = monotonic() + _DEADLINE
+                await asyncio.gather(*(self._forget(url, uploads[start : start + _BATCH], end) for url in self._urls))
             await asyncio.sleep(FORGOTTEN_SECONDS)  # what is requested after a change must not get the 404
 
     async def _forget(self, url: str, uploads: Sequence[UploadId], end: float) -> None:

@@ -1,7 +1,9 @@
 """Private variants behind nginx: the proxy verifies each request, nginx keeps the file under its path alone."""
 
+import asyncio
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,15 +11,19 @@ import httpx
 import pytest
 
 from darkroom import sign_token
-from proxy.model import UploadId
+from ingest.edge.nginx_cache import NginxCaches
+from proxy.model import Fit, Size, Sizes, UploadId
+from proxy.variants.encoded_variant import upload_tag
+from tests.client import until
 from tests.conftest import need
 from tests.http_client import http
-from tests.nginx import PROGRAM, nginx
+from tests.nginx import PROGRAM, Answer, StubOrigin, nginx
 from tests.photographs import photograph_bytes
 from tests.server import free_port
 from tests.service import PATIENT, Service
 
 KEY, SECRET = "k" * 32, "s" * 32
+WITH_SECRET = {'map "" $edge_secret { default ""; }': f'map "" $edge_secret {{ default "{SECRET}"; }}'}
 DAY = 86_400
 
 
@@ -42,8 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def private_edge(folder: Path, origin: Service, edge_port: int) -> Iterator[str]:
     need(PROGRAM, "nginx-light")
-    secret = {'map "" $edge_secret { default ""; }': f'map "" $edge_secret {{ default "{SECRET}"; }}'}
-    with nginx(folder, origin.url, origin.url, port=edge_port, changes=secret) as url:
+    with nginx(folder, origin.url, origin.url, port=edge_port, changes=WITH_SECRET) as url:
         yield url
 
 
@@ -150,6 +155,24 @@ def test_change_of_the_visibility_reaches_what_nginx_keeps(private_edge: str, or
         assert http.get(public).status_code == http.get(public.replace(".jpg", ".auto")).status_code == 404
         for path in (f"/private/{upload_id}/small.jpg", f"/images/{upload_id}/small.jpg"):
             assert http.get(origin.url + path).status_code in (403, 404)
+
+
+def test_variant_that_is_on_its_way_during_a_change_is_forgotten_too(tmp_path: Path) -> None:
+    upload_id = UploadId(str(uuid4()))
+    forgotten = Answer(404, b"", {"Cache-Control": "max-age=1", "X-Edge-Forget": "done"})
+    with StubOrigin() as stub, nginx(tmp_path, stub.url, stub.url, changes=WITH_SECRET) as edge:
+        public = f"{edge}/images/{upload_id}/small.jpg"
+        stub.answer = Answer(seconds=1)
+        with ThreadPoolExecutor() as pool:
+            late = pool.submit(http.get, public)
+            until(lambda: stub.asked)
+            stub.answer = forgotten
+            caches = NginxCaches([edge], SECRET, Sizes(Size("small", 10, 10, Fit.COVER)))
+            asyncio.run(caches.invalidate([upload_tag(upload_id)]))
+        stub.answer = Answer(404, b"", {})
+
+        assert late.result().status_code == 200
+        assert http.get(public).status_code == 404
 
 
 def test_deleted_upload_is_forgotten(private_edge: str) -> None:
