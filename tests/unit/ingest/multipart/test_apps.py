@@ -89,7 +89,7 @@ def body(text: str, boundary: str, line_end: bytes = b"\r\n") -> bytes:
 @pytest.mark.parametrize(
     ("text", "boundary", "stated"),
     [
-        pytest.param(OKHTTP, "3c7f1a4e-2f6f-4a51-9df6-8f2a3b8b3f10", "{}", id="OkHttp"),
+        pytest.param(OKHTTP, "3c7f1a4e-2f6f-4a51-9df6-8f2a3b8b3f10", "{}", id="OkHttp 4"),
         pytest.param(RETROFIT, "3c7f1a4e-2f6f-4a51-9df6-8f2a3b8b3f10", "{}", id="Retrofit"),
         pytest.param(REACT_NATIVE_IOS, "ZZUqd.8_k+1", '"{}"', id="React Native"),
         pytest.param(OKHTTP, "alamofire.boundary.0f3a1b2c3d4e5f60", "{}", id="Alamofire"),
