@@ -6,8 +6,6 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-import structlog
-
 from proxy.errors import DerivationTimeout, ServiceError, StoreUnavailable, UploadChanged
 from proxy.keys import fields_key, original_key, trash_key, variant_key, variants_prefixes
 from proxy.model import UploadId, Variant
@@ -30,8 +28,6 @@ from proxy.variants.refresh_stale import StaleRefresher
 from proxy.variants.results import Ensured, Fetched, Tier
 from proxy.variants.single_flight import SingleFlight
 from proxy.variants.variant_store import VariantStore
-
-log = structlog.get_logger()
 
 
 class VariantService:
@@ -293,7 +289,9 @@ class VariantService:
             if may_be_stored and (found := await self._find(upload_id, variant)):
                 return replace(found, tier=Tier.COLLAPSED)
             encoded, timings = await self._deriver.derive_one(upload_id, variant, Priority.LIVE)
-            self._variants.start_write_back(upload_id, variant, encoded, lease)
+            # The write-back looks again afterwards, but until then an edge could read the variant from the bucket.
+            if not await self._is_outdated(upload_id, variant, encoded):
+                self._variants.start_write_back(upload_id, variant, encoded, lease)
             return Fetched(encoded, Tier.DERIVED, timings)
 
     def _timeout_error(self) -> DerivationTimeout:

@@ -80,10 +80,10 @@ async def test_change_during_a_derivation_leaves_no_variant_where_it_was(
     assert (await variant_service.fetch(upload_id, private)).tier is Tier.DERIVED
 
 
-async def test_derivation_that_began_before_the_change_is_served_to_nobody(
+async def test_derivation_that_began_before_the_change_is_served_to_nobody_and_not_stored(
     make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
-    """nginx and CloudFront would keep the response for a year."""
+    """nginx and CloudFront would keep the response for a year, from Darkroom or from the bucket."""
     variant_service = make()
     gate = pool.hold(1)
     early = asyncio.create_task(variant_service.fetch(upload_id, variant))
@@ -94,6 +94,8 @@ async def test_derivation_that_began_before_the_change_is_served_to_nobody(
 
     with pytest.raises(UnknownUpload):
         await early
+    await variant_service.drain()
+    assert store.count("put") == 0
 
 
 async def test_change_during_a_warm_up_leaves_no_variant_where_it_was(
