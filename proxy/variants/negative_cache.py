@@ -71,7 +71,7 @@ class NegativeCache:
         return upload_id in self._changed
 
     def may_be_kept(self, upload_id: UploadId) -> bool:
-        """Whether a variant that was read or derived just now may go into the memory cache."""
+        """Whether a variant that was read or derived just now may be cached and stored without another look."""
         return not self.is_deleted(upload_id) and not self.is_changed(upload_id)
 
 

@@ -64,9 +64,11 @@ class VariantService:
         self._timeout = timeout
         self._delete_versions = delete_versions
         self._memory_cache = MemoryCache(memory_cache_bytes, on_eviction=metrics.memory_cache_evictions.inc)
-        self._variants = VariantStore(store, metrics, on_outdated=self._memory_cache.forget)
         self._memory_cache_requests = metrics.variant_requests.labels(Tier.MEMORY)
         self._negative_cache = NegativeCache(missing_ttl, timeout)
+        self._variants = VariantStore(
+            store, metrics, may_be_kept=self._negative_cache.may_be_kept, on_outdated=self._memory_cache.forget
+        )
         self._flights: SingleFlight[tuple[UploadId, Variant], Fetched] = SingleFlight()
         self._deriver = Deriver(
             store,
@@ -289,9 +291,7 @@ class VariantService:
             if may_be_stored and (found := await self._find(upload_id, variant)):
                 return replace(found, tier=Tier.COLLAPSED)
             encoded, timings = await self._deriver.derive_one(upload_id, variant, Priority.LIVE)
-            # The write-back looks again afterwards, but until then an edge could read the variant from the bucket.
-            if not await self._is_outdated(upload_id, variant, encoded):
-                self._variants.start_write_back(upload_id, variant, encoded, lease)
+            self._variants.start_write_back(upload_id, variant, encoded, lease)
             return Fetched(encoded, Tier.DERIVED, timings)
 
     def _timeout_error(self) -> DerivationTimeout:

@@ -28,14 +28,20 @@ _CACHE_CONTROL = {Visibility.PUBLIC: CACHE_CONTROL, Visibility.PRIVATE: f"privat
 class VariantStore:
     """The variants in the object store. Its methods raise StoreUnavailable.
 
+    `may_be_kept`: whether an upload was neither changed nor deleted lately, as far as this process knows.
     `on_outdated`: called for an upload that was changed while one of its variants was derived.
     """
 
     def __init__(
-        self, store: ObjectStore, metrics: Metrics, on_outdated: Callable[[UploadId], None] = lambda _: None
+        self,
+        store: ObjectStore,
+        metrics: Metrics,
+        may_be_kept: Callable[[UploadId], bool] = lambda _: True,
+        on_outdated: Callable[[UploadId], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._metrics = metrics
+        self._may_be_kept = may_be_kept
         self._on_outdated = on_outdated
         self._putting: set[asyncio.Task[None]] = set()
         self._write_backs: set[asyncio.Task[None]] = set()
@@ -115,6 +121,8 @@ class VariantStore:
             putting.exception()  # marks it as retrieved: the caller may have been cancelled
 
     async def _write(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, *, if_absent: bool) -> None:
+        if not self._may_be_kept(upload_id):  # until it is deleted again, an edge could read it from the bucket
+            await self._delete_if_outdated(upload_id, variant, encoded)
         start = monotonic()
         with step("store variant"):
             await self._store.put(

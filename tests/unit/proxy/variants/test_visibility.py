@@ -98,6 +98,23 @@ async def test_derivation_that_began_before_the_change_is_served_to_nobody_and_n
     assert store.count("put") == 0
 
 
+async def test_warm_up_stores_nothing_that_a_change_outdated(
+    make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+) -> None:
+    """An edge that asks the bucket first would keep it for a year."""
+    variant_service = make()
+    gate = pool.hold(1)
+    run = asyncio.create_task(ensured(variant_service, upload_id, [variant]))
+    await gate.reached.wait()
+    await hide(store, upload_id)
+    await variant_service.withdraw_variants(upload_id)
+    gate.open()
+
+    with pytest.raises(UnknownUpload):
+        await run
+    assert store.count("put") == 0
+
+
 async def test_change_during_a_warm_up_leaves_no_variant_where_it_was(
     make: Make, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
