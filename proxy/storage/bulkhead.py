@@ -42,7 +42,7 @@ class Bulkhead:
         self._was_open = False
         self._waiting: set[asyncio.Timeout] = set()
         self._errors = metrics.store_errors
-        metrics.watch(metrics.store_circuit_open.labels(name), lambda: self._circuit.is_open)
+        metrics.watch(metrics.store_circuit_open.labels(name), lambda: self._circuit.is_reported)
 
     async def run(self, operation: str, work: Callable[[], T], seconds: float) -> T:
         """Runs blocking `work` in a thread. Raises StoreUnavailable after `seconds`, or at once on an open circuit."""

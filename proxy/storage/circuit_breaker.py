@@ -12,6 +12,10 @@ FAILURES = 5
 
 PAUSE = 1.0  # seconds between probes while the circuit is open; jitter takes up to half off
 
+REPORTED = 45.0
+"""Seconds without a call after which an open circuit is no longer reported: the store may have recovered. Otherwise an
+outage that ended would alert until the next call, and deletions are rare."""
+
 
 class CircuitBreaker:
     """Admits calls to a store, or rejects them while the store fails.
@@ -30,6 +34,11 @@ class CircuitBreaker:
     @property
     def is_open(self) -> bool:
         return self._failures >= FAILURES
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether the circuit is open, and was found so lately."""
+        return self.is_open and self._clock() < self._next_probe + REPORTED
 
     def admit(self) -> float:
         """Returns the time of admission, for `record_failure`. Raises StoreUnavailable until the next probe is due."""

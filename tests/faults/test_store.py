@@ -29,6 +29,7 @@ from tests.faults.scene import (
     uploaded,
     urls,
 )
+from tests.http_client import http
 from tests.service import Service
 
 RECOVERED = 2.0 + MARGIN  # seconds until normal service
@@ -77,6 +78,7 @@ def store_outage(cluster: Cluster, link: S3Link, service: Service, judge: Judge)
     assert left - {f"images/{upload_id}/small.webp"} == expected
     again = uploaded(service)
     assert judge.outcomes(urls(service, again, NAMES)) == {"ok"}
+    assert http.delete(f"{service.url}/images/{again}").status_code == 204
 
 
 @pytest.mark.promise("E1")

@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.circuit_breaker import FAILURES, PAUSE, CircuitBreaker
+from proxy.storage.circuit_breaker import FAILURES, PAUSE, REPORTED, CircuitBreaker
 
 
 class Clock:
@@ -90,6 +90,18 @@ def test_success_closes_the_circuit(circuit: CircuitBreaker, clock: Clock) -> No
 
     assert not circuit.is_open
     assert [refused(circuit) for _ in range(3)] == [False] * 3
+
+
+def test_open_circuit_without_calls_is_no_longer_reported(circuit: CircuitBreaker, clock: Clock) -> None:
+    """The store may have recovered, and deletions are rare."""
+    fail(circuit, FAILURES)
+    clock.now += REPORTED
+    assert circuit.is_reported
+    clock.now += PAUSE
+    assert not circuit.is_reported
+    assert circuit.is_open
+    fail(circuit, 1)
+    assert circuit.is_reported
 
 
 def test_failures_admitted_before_a_success_are_ignored(circuit: CircuitBreaker, clock: Clock) -> None:
