@@ -4,6 +4,8 @@ Exit codes: 0 success; 1 something failed, and the output says what; 2 the comma
 """
 
 import os
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -64,8 +66,18 @@ for group, commands in GROUPS.items():
         app.command(name, rich_help_panel=group, short_help=summary)(command)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"darkroom {version('darkroom-origin')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _keep_files_private() -> None:
+def _before_every_command(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     os.umask(0o077)  # DATA_DIR holds originals
 
 

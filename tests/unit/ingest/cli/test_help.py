@@ -7,10 +7,12 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import typer.main
+from typer.testing import CliRunner
 
 from ingest.cli import app
 
@@ -151,3 +153,9 @@ def test_main_help_groups_commands_and_names_settings_and_exit_codes(
     text = " ".join(page.split())
     assert "Exit codes: 0 success; 1 something failed, and the output says what; 2 the command or the" in text
     assert "environment variables, then .env, then darkroom.toml" in text
+
+
+def test_version_is_that_of_the_installed_package() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+
+    assert (done.exit_code, done.output) == (0, f"darkroom {version('darkroom-origin')}\n")
