@@ -41,7 +41,8 @@ def memory(settings: Settings, total: int, address_space: int | None) -> CheckRe
         )
     if wanted > _MAX_SHARE * total_mb:
         return warning(f"{budget} leave little of {total_mb} MiB for everything else: lower them, or add memory.")
-    return ok(f"{settings.render_memory_mb} of {total_mb} MiB for {settings.render_processes} render processes")
+    processes = f"{settings.render_processes} render process{'' if settings.render_processes == 1 else 'es'}"
+    return ok(f"{settings.render_memory_mb} of {total_mb} MiB for {processes}")
 
 
 async def temporary_files(settings: Settings) -> CheckResult:

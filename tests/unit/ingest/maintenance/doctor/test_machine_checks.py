@@ -46,6 +46,12 @@ def test_memory_check_returns_verdict_and_advice(
     assert words in judged.remark
 
 
+def test_memory_check_of_one_render_process_uses_the_singular() -> None:
+    judged = machine_checks.memory(settings(render_processes=1), 2048 << 20, None)
+
+    assert judged.remark == "1000 of 2048 MiB for 1 render process"
+
+
 @pytest.mark.parametrize(
     ("free_mb", "verdict"), [(100, Verdict.OK), (99, Verdict.WARNING), (20, Verdict.WARNING), (19, Verdict.FAILED)]
 )
