@@ -96,13 +96,18 @@ def _read_dotenv(found: Sources) -> dict[str, str | None]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        found.mistakes.append(f".env: cannot be read ({error.strerror})")
+        found.mistakes.append(_unreadable(_DOTENV, error))
     except UnicodeDecodeError:
         found.mistakes.append(".env: not text in UTF-8")
     else:
         found.mistakes.extend(f".env: line {_line(one)} is not NAME=VALUE" for one in lines if one.error)
         return dotenv_values(stream=StringIO("".join(one.original.string for one in lines if not one.error)))
     return {}
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    """Names folder and user: a container's user may not enter the folder in which it starts."""
+    return f"{path}: user {os.getuid()}, group {os.getgid()} cannot read {path.absolute()} ({error.strerror})"
 
 
 def _line(binding: Binding) -> int:
@@ -121,7 +126,7 @@ def _add_toml(found: Sources, names: Collection[str], tables: Collection[str]) -
             found.mistakes.append(f"{CONFIG}: there is no file {path}")
         return
     except OSError as error:
-        found.mistakes.append(f"{path}: cannot be read ({error.strerror})")
+        found.mistakes.append(_unreadable(Path(path), error))
         return
     except ValueError as error:  # from TOML or UTF-8
         found.mistakes.append(f"{path}: {error}")

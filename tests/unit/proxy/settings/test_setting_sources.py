@@ -1,5 +1,6 @@
 """Where settings come from: variables, files that variables name, `.env`, the TOML file; and misspelt variables."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ def mistakes() -> list[str]:
     with pytest.raises(SettingsError) as caught:
         load_settings()
     return str(caught.value).splitlines()
+
+
+def cannot_read(folder: str) -> str:
+    return f"user {os.getuid()}, group {os.getgid()} cannot read {Path(folder).absolute()} (Is a directory)"
 
 
 class TestFiles:
@@ -169,6 +174,11 @@ class TestVariables:
 
         assert mistakes() == [".env: not text in UTF-8"]
 
+    def test_unreadable_dotenv_is_a_mistake_that_names_folder_and_user(self) -> None:
+        Path(".env").mkdir()
+
+        assert mistakes() == [f".env: {cannot_read('.env')}"]
+
 
 class TestConfigFile:
     def test_variable_names_the_toml_file(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -189,7 +199,7 @@ class TestConfigFile:
         Path("sizes.toml").mkdir()
         monkeypatch.setenv("DARKROOM_CONFIG", "sizes.toml")
 
-        assert mistakes() == ["sizes.toml: cannot be read (Is a directory)"]
+        assert mistakes() == [f"sizes.toml: {cannot_read('sizes.toml')}"]
 
     def test_file_cannot_name_another(self) -> None:
         Path("darkroom.toml").write_text('darkroom_config = "other.toml"\n')
