@@ -11,9 +11,11 @@ WORKDIR /app
 # No version: Debian keeps one at a time, and binutils stays in this stage.
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
-COPY requirements.txt requirements-build.txt pyproject.toml README.md LICENSE NOTICE ./
+COPY requirements.txt requirements-build.txt ./
 RUN python -m venv --without-pip .venv && python -m pip --python .venv install --no-cache-dir --no-compile --no-deps --require-hashes -r requirements-build.txt
 RUN python -m pip --python .venv install --no-cache-dir --no-compile --no-deps --require-hashes --no-build-isolation -r requirements.txt
+# From here on what changes more often than the packages above, whose layers a builder keeps.
+COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY clients/python clients/python
 COPY proxy proxy
 COPY ingest ingest
@@ -34,6 +36,7 @@ RUN python -m compileall -q -f --invalidation-mode unchecked-hash .venv/lib
 
 FROM ${BASE}
 ARG SOURCE_DATE_EPOCH
+LABEL org.opencontainers.image.title="Darkroom" org.opencontainers.image.description="An on-demand image origin" org.opencontainers.image.licenses="Apache-2.0"
 # Group 0, to which the uids that OpenShift assigns belong too. Bytecode of the standard library, which the base lacks.
 RUN useradd --uid 10001 --gid 0 --no-create-home --no-log-init darkroom \
     && install -d -o 10001 -g 0 -m 0770 /data \
