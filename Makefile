@@ -12,7 +12,7 @@ PYTEST := $(BIN)/pytest --durations=20
 SERIAL := $(shell grep -rl 'mark\.serial' tests --include='*.py')
 TOGETHER := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run install setup setup-ci test test-fast test-ci test-long coverage lint bench edge lock sbom audit pin-images clients-js
+.PHONY: help run install setup setup-ci test test-fast test-ci test-long image-test coverage lint bench edge lock sbom audit pin-images clients-js
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,10 @@ clients-js: $(JS) ## install what compiles and tests clients/js
 $(JS): clients/js/package.json clients/js/package-lock.json
 	cd clients/js && npm ci --ignore-scripts --no-audit --no-fund --silent
 	touch $@
+
+# Programs: apt-get install buildah podman runc catatonit debootstrap
+image-test: .venv/dev ## build the image and run it, without a container engine's service; needs root and Debian
+	$(PYTEST) -s -m long tests/soak/test_container.py
 
 lint: .venv/ci ## format, types, layers, Dockerfile, template
 	$(BIN)/ruff check
