@@ -1,5 +1,5 @@
 # One image for every role: `docker run --init IMAGE serve --role proxy --host 0.0.0.0`, `worker`, `migrate`, ...
-# tests/integration/test_image.py runs the commands of the first stage in a folder.
+# tests/integration/test_image.py runs the commands of the first stage in a folder; `make image-test` builds and runs it all.
 #
 # `make pin-images` adds the base's digest below; --build-arg BASE=python:3.11-slim@sha256:... names another. docs/releasing.md
 # says how a build is repeated to the same bytes.
