@@ -16,7 +16,7 @@ DEFAULT_CONFIG = "darkroom.toml"
 _DOTENV = Path(".env")
 _FILE = "_FILE"
 _MAX_BYTES = 65_536  # of a file that holds one value
-_RENAMED = {"HOT_CACHE_MB": "MEMORY_CACHE_MB"}
+_RENAMED = {"HOT_CACHE_MB": "MEMORY_CACHE_MB", "HOT_CACHE_MB_FILE": "MEMORY_CACHE_MB_FILE"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,8 @@ def _add_variables(
             found.mistakes.append(f"{table.upper()}: not a variable; set [{table}] in {DEFAULT_CONFIG}")
     for variable in sorted(given.keys() - known.keys()):
         written = variable.upper().replace("-", "_")
-        if near := _RENAMED.get(written) or next((name for name in known if _is_near(written, name)), None):
+        same = written if written in known else _RENAMED.get(written)
+        if near := same or next((name for name in known if _is_near(written, name)), None):
             found.misspelt[variable] = near
 
 
@@ -132,7 +133,9 @@ def _add_toml(found: Sources, names: Collection[str], tables: Collection[str]) -
         found.mistakes.append(f"{path}: {error}")
         return
     allowed = {*names, *tables} - {CONFIG.lower()}
-    found.mistakes.extend(f"{name}: not a setting of {path}" for name in sorted(document.keys() - allowed))
+    for name in sorted(document.keys() - allowed):
+        renamed = _RENAMED.get(name.upper())
+        found.mistakes.append(f"{name}: not a setting of {path}{f'; it is {renamed.lower()} now' if renamed else ''}")
     for name in document.keys() & allowed - found.values.keys():
         found.values[name], found.origins[name] = document[name], path
 
@@ -155,7 +158,7 @@ def _is_true(variables: Mapping[str, str | None], name: str) -> bool:
 
 def _is_near(given: str, known: str) -> bool:
     """Whether two names are the same but for `_FILE`, or for one letter: another, missing, extra, swapped."""
-    if given[0] != known[0] and given[-1] != known[-1]:  # most of them: environments and the list of settings are long
+    if given[:1] != known[:1] and given[-1:] != known[-1:]:  # most pairs; there are thousands
         return False
     if abs(len(given) - len(known)) > 1:
         return given == known + _FILE

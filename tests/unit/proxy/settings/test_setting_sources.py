@@ -127,7 +127,9 @@ class TestVariables:
             ("data_dir", "DATA_DIR"),
             ("CDN-URL", "CDN_URL"),
             ("DARKROOM_CONFIG_FILE", "DARKROOM_CONFIG"),
+            ("api_keys_file", "API_KEYS_FILE"),
             ("HOT_CACHE_MB", "MEMORY_CACHE_MB"),
+            ("HOT_CACHE_MB_FILE", "MEMORY_CACHE_MB_FILE"),
         ],
     )
     def test_misspelt_variable_is_named_with_the_right_one(
@@ -136,6 +138,17 @@ class TestVariables:
         monkeypatch.setenv(variable, "x")
 
         assert read_settings_sources().misspelt == {variable: near}
+
+    def test_variable_without_a_name_is_ignored(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("proxy.settings.sources.os.environ", {"": "x"})
+
+        assert read_settings_sources().misspelt == {}
+
+    def test_old_name_in_the_file_is_refused_with_the_new_one(self) -> None:
+        Path("darkroom.toml").write_text("hot_cache_mb = 64\n")
+
+        [mistake] = read_settings_sources().mistakes
+        assert mistake == "hot_cache_mb: not a setting of darkroom.toml; it is memory_cache_mb now"
 
     def test_misspelt_variable_in_dotenv_is_found(self) -> None:
         Path(".env").write_text("S3_BUCKETS=x\n")
