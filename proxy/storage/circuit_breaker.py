@@ -12,7 +12,7 @@ FAILURES = 5
 
 PAUSE = 1.0  # seconds between probes while the circuit is open; jitter takes up to half off
 
-REPORTED = 45.0
+REPORTED = 300.0
 """Seconds without a call after which an open circuit is no longer reported: the store may have recovered. Otherwise an
 outage that ended would alert until the next call, and deletions are rare."""
 
