@@ -82,8 +82,9 @@ class VariantStore:
 
         A deletion removes the original first and then lists the variants; a change of focus or visibility replaces the
         original's metadata first. So either its list has this variant, or the look-up after the write finds that the
-        original is gone or changed, and deletes the variant again. The two run as one shielded task: a cancelled caller
-        does not stop the write's thread, and the look-up must follow it.
+        original is gone or changed, and deletes the variant again. The look-up before the write spares edges that read
+        the bucket most of these. All run as one shielded task: a cancelled caller does not stop the write's thread, and
+        the look-up must follow it.
         """
         putting = asyncio.create_task(self._put(upload_id, variant, encoded, if_absent=if_absent))
         self._putting.add(putting)
@@ -96,6 +97,7 @@ class VariantStore:
             await asyncio.wait(running)
 
     async def _put(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, *, if_absent: bool) -> None:
+        await self._delete_if_outdated(upload_id, variant, encoded)
         try:
             await self._write(upload_id, variant, encoded, if_absent=if_absent)
         except ObjectExists:  # perhaps the same, outdated one
@@ -121,8 +123,6 @@ class VariantStore:
             putting.exception()  # marks it as retrieved: the caller may have been cancelled
 
     async def _write(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, *, if_absent: bool) -> None:
-        if not self._may_be_kept(upload_id):  # until it is deleted again, an edge could read it from the bucket
-            await self._delete_if_outdated(upload_id, variant, encoded)
         start = monotonic()
         with step("store variant"):
             await self._store.put(
@@ -197,6 +197,8 @@ class VariantStore:
 
     async def _write_if_absent(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant) -> str:
         """Returns the outcome, as `darkroom_write_backs_total` labels it."""
+        if not self._may_be_kept(upload_id):  # until it is deleted again, an edge could read it from the bucket
+            await self._delete_if_outdated(upload_id, variant, encoded)
         try:
             await self._write(upload_id, variant, encoded, if_absent=True)
         except ObjectExists:  # another process was faster, or an earlier attempt succeeded but its response was lost
