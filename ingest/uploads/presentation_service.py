@@ -24,7 +24,7 @@ from proxy.variants.originals import changed_metadata, focus_of, head_original, 
 from proxy.variants.variant_service import VariantService
 
 _MAX_WRITES = 10  # as many calls must change one upload at the same moment, without a lease
-_LEASE_TIMEOUT = 30.0  # seconds; a change takes two at most, unless the edge is slow
+_LEASE_TIMEOUT = 30.0  # seconds; a change takes two, with nginx (EDGE_URLS) six
 
 
 @dataclass(frozen=True, slots=True)
