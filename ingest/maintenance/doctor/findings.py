@@ -11,7 +11,7 @@ from proxy.errors import ServiceError
 
 log = structlog.get_logger()
 
-DEADLINE = 15.0  # seconds for one check; calls to S3 time out after ten
+DEADLINE = 30.0  # seconds for one check; calls to S3 time out after ten, telling nginx takes four and its requests
 
 
 class Verdict(StrEnum):
