@@ -159,8 +159,8 @@ class StubOrigin:
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
                 headers = {name.lower(): value for name, value in self.headers.items()}
+                answer = origin.answer  # first: a test may change it once it sees the request
                 origin.asked.append(Asked(self.command, self.path, headers, body))
-                answer = origin.answer
                 time.sleep(answer.seconds)
                 self.send_response_only(answer.status)
                 for name, value in answer.headers.items():

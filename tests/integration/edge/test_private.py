@@ -158,6 +158,7 @@ def test_change_of_the_visibility_reaches_what_nginx_keeps(private_edge: str, or
 
 
 def test_variant_that_is_on_its_way_during_a_change_is_forgotten_too(tmp_path: Path) -> None:
+    need(PROGRAM, "nginx-light")
     upload_id = UploadId(str(uuid4()))
     forgotten = Answer(404, b"", {"Cache-Control": "max-age=1", "X-Edge-Forget": "done"})
     with StubOrigin() as stub, nginx(tmp_path, stub.url, stub.url, changes=WITH_SECRET) as edge:
