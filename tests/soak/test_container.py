@@ -32,7 +32,7 @@ BASE = "docker.io/library/python:3.11-slim"
 PACKAGES = ("buildah", "podman", "runc", "catatonit", "debootstrap")  # catatonit is the first process of `--init`
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-"""Those that the machine trusts, for a package index behind its own."""
+"""Those that the machine trusts: its package index may have a certificate of its own."""
 
 # As in docs/deploy.md. The network is the machine's, so that no address has to be set up; ulimits are the lowest that
 # machines have, as podman would ask for more than they may allow.
