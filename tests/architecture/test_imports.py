@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ingest.catalog.database import Database
 from proxy.settings import Settings
 
@@ -75,6 +77,7 @@ def test_server_with_a_quality_search_imports_no_numpy(tmp_path: Path) -> None:
     assert "numpy" not in modules
 
 
+@pytest.mark.slow
 def test_embedded_server_imports_no_unused_driver(tmp_path: Path) -> None:
     async def migrate() -> None:
         database = Database.from_settings(Settings(data_dir=tmp_path))
@@ -95,6 +98,7 @@ def test_embedded_server_imports_no_unused_driver(tmp_path: Path) -> None:
     assert modules & (AWS | REDIS | TRACES | {"alembic", "asyncpg", "httpx", "numpy", "pyvips"}) == set()
 
 
+@pytest.mark.slow
 def test_command_imports_no_http(tmp_path: Path) -> None:
     modules = imported(tmp_path, "from ingest.cli import app; app()", "gc", "--dry-run")
 

@@ -17,7 +17,7 @@ from tests.postgres import PostgresServer
 from tests.programs import find
 from tests.waiting import GUARD
 
-pytestmark = pytest.mark.heavy
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

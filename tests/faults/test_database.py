@@ -59,7 +59,7 @@ def service(running: Service, link: Link) -> Service:
 
 
 @pytest.mark.promise("E3")
-@pytest.mark.parametrize("fault", by_tier(NETWORK, daily="reset", long=["half closed"]))
+@pytest.mark.parametrize("fault", by_tier(NETWORK, long=["half closed"]))
 def test_database_network_fault_refuses_uploads_and_serves_variants(
     cluster: Cluster, link: Link, service: Service, judge: Judge, fault: dict[str, Any]
 ) -> None:

@@ -40,6 +40,7 @@ def straightforward(picture: bytes) -> dict[str, Image.Image]:
     return {name: ImageOps.fit(srgb, (side, side), Image.Resampling.LANCZOS) for name, side in SIZES.items()}
 
 
+@pytest.mark.slow
 def test_uploaded_photograph_has_every_variant(service: Service) -> None:
     photograph = camera_jpeg(orientation=6)
     expected = straightforward(photograph)
