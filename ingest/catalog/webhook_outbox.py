@@ -127,7 +127,7 @@ class WebhookOutbox:
 
 
 async def remove_old(database: Database, *, dry_run: bool = False) -> int:
-    """Removes webhooks that were not delivered for the time of `RETENTION`, also if none are sent any more.
+    """Removes webhooks that were given up, or were due and not sent, before `RETENTION`; also without WEBHOOK_URL.
 
     Returns their number. `dry_run`: only counts them. Raises CatalogUnavailable.
     """

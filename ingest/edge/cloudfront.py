@@ -74,7 +74,7 @@ class CloudFront:
             except (ClientError, BotoCoreError) as error:
                 if retry_in is None or not _is_retryable(error):
                     raise CdnUnavailable(_advice(error)) from error
-                log.warning("CDN invalidation failed", error=str(error), retry_in=retry_in)
+                log.warning("CloudFront invalidation failed, retry scheduled", error=str(error), retry_in=retry_in)
             else:
                 return
 

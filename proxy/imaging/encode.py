@@ -114,7 +114,7 @@ def profile_of(space: ColorSpace) -> bytes | None:
 
 
 def metadata_of(image: Image.Image, target: Target, exif: bytes | None) -> Mapping[str, bytes]:
-    """Returns the options of Pillow's encoders. Grey is the same in both spaces, and has no profile for colours."""
+    """Returns EXIF and profile as options of Pillow's encoders. Grey has no profile: it is the same in sRGB and P3."""
     profile = profile_of(target.color_space) if image.mode in ("RGB", "RGBA") else None
     return {name: value for name, value in {"exif": exif, "icc_profile": profile}.items() if value}
 

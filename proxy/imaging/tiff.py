@@ -78,7 +78,7 @@ class TiffDirectory:
         return tag in self._entries
 
     def data(self, tag: int, most: int) -> bytes:
-        """Returns the first `most` bytes of a tag's values; empty without it."""
+        """Returns the first `most` bytes of a tag's values; empty if the file lacks the tag."""
         kind, count, value = self._entries.get(tag, (1, 0, b""))
         size = _BYTES.get(kind, 1) * count
         if size <= 4:

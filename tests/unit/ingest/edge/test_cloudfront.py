@@ -83,7 +83,8 @@ async def test_retryable_error_is_retried_and_logged(
         await cloudfront.invalidate(["upload-1"])
 
     assert slept == [0.5, 1.0]
-    assert [(line["event"], line["retry_in"]) for line in logs] == [("CDN invalidation failed", s) for s in slept]
+    event = "CloudFront invalidation failed, retry scheduled"
+    assert [(line["event"], line["retry_in"]) for line in logs] == [(event, seconds) for seconds in slept]
     assert all(code in line["error"] for line in logs)
 
 
