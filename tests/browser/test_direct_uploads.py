@@ -14,6 +14,8 @@ from tests.nginx import PROGRAM, Answer, StubOrigin, nginx
 from tests.photographs import photograph_bytes
 from tests.service import Service
 
+pytestmark = pytest.mark.slow
+
 KEY, SECRET = "k" * 32, "0123456789abcdef"
 FORM = """
     const bytes = Uint8Array.from(atob(photo), (each) => each.charCodeAt(0))

@@ -176,6 +176,7 @@ class TestAway:
                 await repository.count()
         assert str(caught.value) in messages
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
     async def test_outage_raises_and_recovers(
         self, postgres: PostgresServer, impatient: Database, trouble: Callable[[PostgresServer], None]

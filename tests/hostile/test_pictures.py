@@ -18,7 +18,7 @@ from tests.hostile.uploading import SIDES, Report, figures, left_behind, send_al
 from tests.service import Service
 from tests.watch import Watch
 
-pytestmark = [pytest.mark.serial, reads("/proc/self/statm")]
+pytestmark = [pytest.mark.slow, pytest.mark.serial, reads("/proc/self/statm")]
 
 BUDGET_MB = 1024
 SERVER_MB = 300
@@ -75,7 +75,6 @@ async def test_sample_of_generated_files_is_judged_correctly(tmp_path: Path) -> 
     assert report.outcomes["undecodable"] > 25
 
 
-@pytest.mark.slow
 async def test_files_of_odd_structure_are_judged_correctly(tmp_path: Path) -> None:
     report = await behaves(tmp_path, (case for case in corpus() if case.kind in CONTAINERS))
 
@@ -98,7 +97,7 @@ async def test_all_generated_files_are_judged_correctly(tmp_path: Path) -> None:
 @pytest.mark.promise("A1")
 @pytest.mark.parametrize(
     ("every", "accepted", "unsupported"),
-    [pytest.param(20, 10, 25, marks=pytest.mark.slow), pytest.param(1, 300, 500, marks=pytest.mark.long)],
+    [(20, 10, 25), pytest.param(1, 300, 500, marks=pytest.mark.long)],
 )
 async def test_files_of_pillows_test_suite_are_judged_correctly(
     tmp_path: Path, pillow_folder: Path, every: int, accepted: int, unsupported: int

@@ -21,6 +21,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield service
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [0, 1])
 def test_ticket_receipt_and_token_of_a_private_image(service: Service, kept: int) -> None:
     """With the key that signs, and with the one that is being replaced."""

@@ -53,6 +53,7 @@ def test_stored_files_are_private(folder: Path) -> None:
     assert {oct(path.stat().st_mode & 0o777) for path in files} <= {"0o600", "0o400"}
 
 
+@pytest.mark.slow
 def test_upload_command_names_refused_files_with_the_reason(folder: Path) -> None:
     files = ["rocket.jpg", "notes.txt", "gone.jpg", "huge.jpg", ".", "small.png"]
 

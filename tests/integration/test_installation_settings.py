@@ -17,7 +17,9 @@ KEY = "0123456789abcdef"
 REMOTE = {"S3_BUCKET": "pictures", "S3_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "eu-west-1"}
 
 
-@pytest.mark.parametrize("command", ["migrate", "doctor", "config", pytest.param("serve", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "command", ["doctor", *(pytest.param(other, marks=pytest.mark.slow) for other in ("migrate", "config", "serve"))]
+)
 def test_every_mistake_is_listed_without_secrets(tmp_path: Path, command: str) -> None:
     (tmp_path / "darkroom.toml").write_text("[sizes.card]\nwidth = 0\n")
 

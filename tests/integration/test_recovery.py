@@ -99,6 +99,7 @@ def installation(tmp_path: Path) -> Installation:
     return Installation(tmp_path / "ours")
 
 
+@pytest.mark.slow
 @pytest.mark.promise("E12")
 def test_restored_backup_gc_and_readopt_lose_nothing(installation: Installation) -> None:
     before = installation.upload(1, 2)

@@ -129,6 +129,7 @@ class TestDeadAttempts:
         assert found[0].upload_id == second
         assert await newest_ids(repository) == [second]
 
+    @pytest.mark.slow
     async def test_accept_during_takeover_either_wins_or_loses(
         self, repository: JobRepository, database: Database
     ) -> None:

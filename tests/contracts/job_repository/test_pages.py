@@ -36,7 +36,7 @@ class TestPages:
             if (cursor := page.cursor) is None:
                 return pages
 
-    @pytest.mark.parametrize("limit", [1, 3, 10, 24])
+    @pytest.mark.parametrize("limit", [pytest.param(1, marks=pytest.mark.slow), 3, 10, 24])
     async def test_pages_list_each_upload_once_newest_first(self, repository: JobRepository, limit: int) -> None:
         ids = await self.uploads(repository)
 

@@ -104,6 +104,7 @@ class TestHolding:
                 assert held is False
             assert await can_acquire(clients.one) is False
 
+    @pytest.mark.slow
     async def test_many_leases_are_held_at_once(self, clients: TwoClients) -> None:
         """A warm-up does this. Keys that share a lock file are refused, without harm."""
         keys = [f"images/many/{number}.jpg" for number in range(200)]

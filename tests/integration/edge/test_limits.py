@@ -39,6 +39,7 @@ def test_client_that_exceeds_burst_and_rate_gets_429(
     assert (refused.json()["status"], refused.json()["code"]) == (429, "too_many_requests")
 
 
+@pytest.mark.slow
 def test_client_with_too_many_requests_at_a_time_gets_429(tmp_path: Path, stub: StubOrigin) -> None:
     need(PROGRAM, "nginx-light")
     with (

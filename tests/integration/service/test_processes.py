@@ -73,6 +73,7 @@ class TestRoles:
         with Service(ingest.folder, "--role", "proxy", DATABASE_URL=nowhere, **PATIENT) as service:
             yield service
 
+    @pytest.mark.slow
     def test_proxy_role_serves_uploads_of_ingest(self, ingest: Service, proxy: Service) -> None:
         upload_id = upload(ingest, small_picture(1))
 
