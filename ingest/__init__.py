@@ -1,1 +1,1 @@
-"""Uploads, jobs and warm-up: what comes before the first request. May import `proxy`; never the other way."""
+"""Accepts uploads, runs their warm-up jobs and maintains the installation. Imports `proxy`, which never imports it."""

@@ -22,15 +22,16 @@ def _exit_at_once(signum: int, _frame: FrameType | None) -> None:
     """Ends the process: a server or worker that has not started yet holds nothing that needs an orderly end.
 
     It exits with 0 like a running one. Any other command is interrupted, and exits as if the signal had killed it.
-    Raising SystemExit instead could be swallowed by whatever code the signal interrupts, or wait for its threads.
+    SystemExit instead could be caught by the code that the signal interrupts, or wait for that code's threads.
     """
     os._exit(0 if _RUN_UNTIL_STOPPED.intersection(sys.argv[1:2]) else 128 + signum)
 
 
 def _print_thread_error(error: threading.ExceptHookArgs) -> None:
-    """Prints the traceback of a thread, unless it is a driver's that reports to an event loop which has ended.
+    """Prints the traceback of a thread's error, except for "Event loop is closed".
 
-    SQLite's driver opens connections in threads: a command that is stopped meanwhile ends before they do.
+    SQLite's driver opens connections in threads. If a command is stopped meanwhile, its event loop ends before such a
+    thread can report to it.
     """
     if not (isinstance(error.exc_value, RuntimeError) and str(error.exc_value) == "Event loop is closed"):
         threading.__excepthook__(error)

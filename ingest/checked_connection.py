@@ -1,4 +1,4 @@
-"""HTTP connections to addresses that were checked (`public_addresses.py`), whatever the name resolves to by now."""
+"""HTTP connections to addresses that `public_addresses.py` has checked. The host's name is not resolved again."""
 
 import socket
 import ssl
@@ -25,9 +25,9 @@ def read_retry_after(response: HTTPResponse) -> float:
 
 
 class _Head:
-    """The file of a response, which gives the lines of a head of at most `_MAX_HEAD` bytes.
+    """Wraps a response's file, and limits its status line and headers to `_MAX_HEAD` bytes together.
 
-    `http.client` alone would take 100 headers of 64 KiB each.
+    `http.client` alone would accept 100 headers of 64 KiB each.
     """
 
     def __init__(self, file: Any) -> None:
@@ -57,9 +57,9 @@ class _BoundedResponse(HTTPResponse):
 class CheckedConnection(HTTPConnection):
     """Connects to the first of `addresses` that accepts a connection.
 
-    `stall`: seconds to connect, which all addresses share, and for each read.
-    `url`: gives host, port and scheme. `tls`: verifies the certificate of an https server, for the host's name.
-    Asks no proxies.
+    `stall`: seconds to connect, which all addresses share, and for each read. `url`: gives host, port and scheme.
+    `tls`: verifies the certificate of an https server, for the host's name. Uses no proxy of the environment
+    (`HTTP_PROXY`).
     """
 
     response_class = _BoundedResponse
@@ -74,7 +74,9 @@ class CheckedConnection(HTTPConnection):
         self._is_aborted = False
 
     async def run(self, work: Callable[[], T], limiter: anyio.CapacityLimiter | None = None) -> T:
-        """Runs `work`, which uses the connection, in a thread, and closes it. If cancelled, ends the thread's reads.
+        """Runs `work`, which uses the connection, in a thread, then closes the connection.
+
+        A cancellation shuts down the socket, which ends the thread's read.
 
         Raises what `work` raises.
         """

@@ -19,7 +19,7 @@ LISTED = 1000
 
 @dataclass(slots=True)
 class Failures(Generic[T]):
-    """`count`: all failures. `listed`: the first of them, with their reasons."""
+    """Failures of items. `count`: all of them. `listed`: the first `LISTED`, with their reasons."""
 
     count: int = 0
     listed: list[tuple[T, str]] = field(default_factory=list)

@@ -19,9 +19,9 @@ LIFETIME = timedelta(hours=24)
 TICKET_LIFETIME = LIFETIME + timedelta(hours=1)
 """The time for which a ticket counts as used. Longer than its validity, because clocks may differ."""
 
-_TICKET, _SOURCE = "t", "s"  # no hexadecimal digits
+_TICKET, _SOURCE = "t", "s"  # first characters of digests; no hexadecimal digits, with which other digests begin
 _SOURCE_NAME, _FINGERPRINT_NAME = "source", "source-fingerprint"  # of an original's metadata
-FOREVER = timedelta(days=36_500)  # `datetime` has an end, so a date before all uploads stands for it
+FOREVER = timedelta(days=36_500)  # longer than any upload's age; `datetime` has no infinity
 KEY_PATTERN = "^[!-~]{1,255}$"
 
 
@@ -29,8 +29,8 @@ KEY_PATTERN = "^[!-~]{1,255}$"
 class IdempotencyKey:
     """A key as it is stored. `digest` identifies the key and its caller without revealing either.
 
-    An unfinished attempt older than `attempt_timeout` counts as dead. `label`: what people call it. `lifetime`: how
-    long it names its upload. `again`: accept another upload if the first one was deleted.
+    An unfinished attempt older than `attempt_timeout` counts as dead. `label`: its name in messages. `lifetime`: how
+    long it names its upload. `again`: whether it may name another upload if the first one was deleted.
     """
 
     digest: str
@@ -54,13 +54,13 @@ def parse_idempotency_key(values: Sequence[str], caller: bytes, attempt_timeout:
 
 
 def ticket_key(jti: str, attempt_timeout: timedelta) -> IdempotencyKey:
-    """Returns the key of an upload with a ticket. Its digest begins with a letter that no other has."""
+    """Returns the key of an upload with a ticket. Its digest begins with a letter that other digests lack."""
     digest = _TICKET + hmac.new(b"ticket", jti.encode(), "sha256").hexdigest()[1:]
     return IdempotencyKey(digest, attempt_timeout, "ticket", TICKET_LIFETIME)
 
 
 def source_key(source: str, attempt_timeout: timedelta, *, again: bool = False) -> IdempotencyKey:
-    """Returns the key of an imported source, which names its upload for as long as that exists.
+    """Returns the key of an imported source, which names its upload for as long as the upload exists.
 
     `source`: its identity, in which bytes of a file's name that are not UTF-8 are escaped as surrogates.
     """
@@ -69,9 +69,9 @@ def source_key(source: str, attempt_timeout: timedelta, *, again: bool = False) 
 
 
 def source_metadata(key: IdempotencyKey | None, known_by: str | None) -> dict[str, str]:
-    """Returns what the original of an imported source keeps of it, so that rebuilt rows name the source as well.
+    """Returns the metadata by which the original of an imported source names it, for `darkroom readopt`.
 
-    `known_by`: the fingerprint. Empty for other uploads.
+    `known_by`: the upload's fingerprint. The result is empty for uploads that were not imported.
     """
     if key is None or known_by is None or not is_source_digest(key.digest):
         return {}

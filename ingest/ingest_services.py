@@ -35,7 +35,7 @@ from proxy.settings import Settings, SettingsError
 log = structlog.get_logger()
 
 _RESTART_SECONDS = 5
-_VERIFY_SECONDS = 5.0  # that a start may wait for an unavailable database or store
+_VERIFY_SECONDS = 5.0  # that a start waits for an unavailable database or store
 
 
 class Access(Enum):
@@ -43,7 +43,7 @@ class Access(Enum):
 
     WRITE = auto()
     READ = auto()
-    """Changes nothing, so it does not give ids to a new pair either."""
+    """The command changes nothing, so it gives no installation id to a new database and store."""
     UNVERIFIED = auto()
     """The command does not need both, or verifies them itself."""
 
@@ -75,7 +75,7 @@ class IngestServices:
 
     @asynccontextmanager
     async def _closing(self) -> AsyncIterator[None]:
-        async with AsyncExitStack() as at_end:  # closes both, whatever cancels or breaks the first
+        async with AsyncExitStack() as at_end:  # closes the database even if closing the queue fails
             at_end.push_async_callback(self.database.close)
             at_end.push_async_callback(self.queue.close)
             yield
@@ -199,12 +199,12 @@ async def check_redis(settings: Settings) -> None:
 
 
 async def prepare_start(settings: Settings) -> None:
-    """Before a server starts: verifies that database and object store belong together.
+    """Prepares the start of a server: verifies that database and object store belong together.
 
     Raises InstallationMismatch, and SettingsError for Redis Cluster.
 
-    If one of them is unavailable, the server may still start: it verifies before its first write. In the
-    embedded database, also migrates the tables, and makes jobs pending again that a stopped server was processing.
+    If database or store is unavailable, only warns: the server verifies them before its first write. In the embedded
+    database, also migrates the tables, and makes jobs pending again that a stopped server was processing.
     """
     await check_redis(settings)
     async with AsyncExitStack() as at_end:
@@ -272,7 +272,7 @@ def build_fields_service(ingest: IngestServices) -> FieldsService:
 
 
 def build_upload_service(ingest: IngestServices, *, priority: Priority = Priority.LIVE) -> UploadService:
-    """`priority`: as in `UploadService`."""
+    """Returns an upload service. `priority`: of its render requests, as in `UploadService`."""
     proxy = ingest.proxy
     return UploadService(
         store=proxy.store,

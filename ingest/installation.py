@@ -44,7 +44,9 @@ class Installation:
         self._flights: SingleFlight[str, str] = SingleFlight()
 
     async def verify(self) -> str:
-        """Call it before a write. Returns the id. At the very first start, when both sides lack one, gives them one.
+        """Returns the installation id if database and store agree on it. To be called before a write.
+
+        If both sides lack an id, as at the first start, gives them one.
 
         Concurrent calls share one check. Raises InstallationMismatch, StoreUnavailable or CatalogUnavailable.
         """
@@ -53,7 +55,7 @@ class Installation:
         return self._verified_id
 
     async def check(self) -> InstallationIds:
-        """For commands that change nothing: as `verify`, but without giving ids. Returns both ids."""
+        """Verifies like `verify`, but writes no ids: for commands that change nothing. Returns both ids."""
         await self._table.check()
         ids = await self.read()
         if ids.mismatch and ((ids.database and ids.store) or await self._has_uploads()):
@@ -80,8 +82,9 @@ class Installation:
 
     async def _verify(self) -> str:
         await self._table.check()
-        # Servers may start at the same time. The database, whose insert is always atomic, decides whose id counts, and
-        # it gets its id first. So an id in the store is already in the database, and is read after the database's.
+        # Servers may start at the same time. The database decides whose id counts, because its insert is always atomic,
+        # so it gets its id before the store does. If the store has an id that the database lacked a moment ago, another
+        # server has just started: the database is read again.
         known = await self._table.read()
         in_store = await self._read_store()
         if known is None and in_store is None:

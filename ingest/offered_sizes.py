@@ -15,9 +15,9 @@ def displayed_size(size: Size, width: int, height: int) -> tuple[int, int]:
 
 
 def visible_effects(size: Size, width: int, height: int, *, animated: bool) -> list[str]:
-    """Returns the size's effects on such an original: a position is none where the size shows all of it.
+    """Returns the effects that the size has on an original. A position counts only if the size crops it.
 
-    `animated`: whether the original is an animation; an animated size has no effect on others.
+    `animated`: whether the original is an animation; on others, an animated size has no effect.
     """
     placement = place((width, height), size.width, size.height, size.fit, enlarge=size.enlarge)
     left, top, right, bottom = placement.box
@@ -27,16 +27,16 @@ def visible_effects(size: Size, width: int, height: int, *, animated: bool) -> l
 
 
 def offered_sizes(sizes: Sizes, width: int, height: int) -> Sizes:
-    """Leaves out each size that only repeats the whole original as an earlier size with the same look does."""
+    """Leaves out each size that shows the same pixels as an earlier one: the whole original, unscaled."""
     return Sizes(*(first for first, *_ in _groups(sizes, width, height)))
 
 
 def standard_variants(
     sizes: Sizes, width: int, height: int, alpha: bool | None, visibility: Visibility, *, animated: bool
 ) -> Sequence[Variant]:
-    """Returns the variants that a warm-up of such an original derives (`Sizes.standard`).
+    """Returns the variants that a warm-up of an original derives (`Sizes.standard`).
 
-    An offered size has the formats of those that it stands for, too.
+    A size that stands for others with the same pixels is derived in the standard formats of all of them.
     """
     found = []
     for group in _groups(sizes, width, height):
@@ -55,7 +55,7 @@ def standard_variants_of(sizes: Sizes, upload: Upload) -> Sequence[Variant]:
 def look_numbers(sizes: Sizes) -> dict[str, int]:
     """Returns a number for each size. Sizes with the same number repeat each other where both show the whole original.
 
-    Only sizes that never enlarge do: the number of another size is its own.
+    Only sizes that never enlarge repeat each other; every other size has a number of its own.
     """
     numbers: dict[Size, int] = {}
     return {

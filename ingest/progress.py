@@ -11,7 +11,7 @@ class Progress(Protocol):
         """Reports that `done` items of the total are finished; `note` is shown beside the number."""
 
     def say(self, text: str) -> None:
-        """Prints a line of its own."""
+        """Prints `text` on a line of its own."""
 
 
 class Silent:

@@ -39,10 +39,10 @@ class JobNotClaimable(Exception):
 
 
 STALLED_AFTER = timedelta(seconds=10)
-"""Time without a sign of life after which a job's worker counts as dead."""
+"""Time without a heartbeat after which a job's worker counts as dead."""
 
 HEARTBEAT = STALLED_AFTER / 4
-"""Time between two signs of life, and the time limit of each, so that one may fail."""
+"""Time between two heartbeats, and the time limit of each. A single one may fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ NO_TRACE = TraceContext()
 class Job:
     """The warm-up of one upload. `progress` is 0 to 100; `error` is readable text, set while the status is `failed`.
 
-    `is_stalled`: whether it had no sign of life for `STALLED_AFTER` when it was read, by the database's clock.
-    `worker`: the run that processes it. `attempts`: runs that claimed it, without those that were interrupted.
+    `is_stalled`: whether it had no heartbeat for `STALLED_AFTER` when it was read, by the database's clock. `worker`:
+    the run that processes it. `attempts`: runs that claimed it, without those that were interrupted.
     """
 
     upload_id: UploadId
@@ -80,7 +80,7 @@ class Job:
 class OwnerDeletion:
     """The deletion of all uploads of `owner` that are older than `created_at`.
 
-    `total`: their number then. `deleted`, `failed`: how many were deleted, and could not be deleted. `error`:
+    `total`: their number at that time. `deleted`, `failed`: how many were deleted, and could not be deleted. `error`:
     readable text, set while the status is `failed`. `worker`: the run that processes it.
     """
 
@@ -120,7 +120,7 @@ class WebhookStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A webhook that is not delivered. `body`: its JSON, as it is signed and sent. `attempts`: this one included.
+    """A webhook that is not delivered. `body`: its JSON, as it is signed and sent. `attempts`: begun ones.
 
     `age`: since the change that it reports, by the database's clock. `error`: why the last attempt failed.
     """
@@ -169,12 +169,12 @@ class PrivateMetadata:
 class Upload:
     """An accepted upload.
 
-    `format` is the original's. `original_size` is in bytes, `width` and `height` are upright pixels. `variants` are
-    by name. `private` is None for uploads that predate its inspection. `alpha`: whether the original is transparent;
-    None, for PNG and WebP that predate its record, counts as both. `focus`: None is the centre.
-    `sha256`: of the original, in hexadecimal; None for uploads that predate it in the database.
-    `animated`: whether animated sizes show it as an animation; False for uploads that predate its record.
-    `owner`, `external_id` and `metadata` are the application's; None if it gave none.
+    `format` is the original's. `original_size` is in bytes, `width` and `height` are upright pixels. `variants` are by
+    name. `private` is None for uploads older than this field. `alpha`: whether the original is transparent; None for
+    PNG and WebP older than this field, which are warmed up as both. `focus`: None is the centre. `sha256`: of the
+    original, in hexadecimal; None for uploads older than this field. `animated`: whether animated sizes show it as an
+    animation; False for uploads older than this field. `owner`, `external_id` and `metadata` are the application's;
+    None if it gave none.
     """
 
     upload_id: UploadId

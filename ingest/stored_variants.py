@@ -39,7 +39,7 @@ class _Groups:
         self._next: tuple[UploadId, Stored] | None = UploadId(""), {}
 
     async def of(self, upload_id: UploadId) -> Stored:
-        """Returns the upload's variants, if there are any. Ask in the order of ids."""
+        """Returns the upload's variants; may be empty. Must be called in the order of ids."""
         while self._next and self._next[0] < upload_id:
             self._next = await anext(self._groups, None)
         return self._next[1] if self._next and self._next[0] == upload_id else {}
@@ -48,7 +48,7 @@ class _Groups:
 async def _by_upload(
     store: ObjectStore, sizes: Sizes, visibility: Visibility, start: UploadId | None
 ) -> AsyncIterator[tuple[UploadId, Stored]]:
-    """A listing has the objects of an upload in a row. It may begin up to 16 uploads before `start`."""
+    """Yields uploads with their listed variants, in the order of ids. May begin up to 16 ids before `start`."""
     prefix = VARIANTS_PREFIXES[visibility]
     after = f"{prefix}{start[:-1]}" if start else ""  # less than any key of `start`, and not a folder
     last: UploadId | None = None

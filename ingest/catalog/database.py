@@ -26,17 +26,17 @@ from proxy.storage.files import why_not_writable
 log = structlog.get_logger()
 
 LATEST_REVISION = "0012_from_0007"
-"""The revision that this version needs, the last in `migrations/`. A constant, as importing Alembic takes 0.1 s.
+"""The newest revision in `migrations/`, whose tables this version needs. A constant: importing Alembic takes 0.1 s.
 
-From 0008 on, a revision names the oldest one whose code works with its tables: `0009_from_0007`. A server of 0007 then
-knows that it may go on, and that it may be installed again.
+From 0008 on, a revision's name ends with the oldest revision whose code works with its tables. From the name
+`0009_from_0007`, a server of revision 0007 knows that it can use these tables.
 """
 _NUMBERED = re.compile(r"(\d{4})_from_(\d{4})")
 
 _BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another writer
-_MIGRATION_TIMEOUT = 600  # the same, while another process migrates
-_DEADLINE = 6.0  # seconds
-_LOGIN_FAILURES = ("28", "3D000", "08P01")  # SQLSTATE: invalid authorization, unknown database; PgBouncer's for both
+_MIGRATION_TIMEOUT = 600  # seconds that a SQLite writer waits while another process migrates
+_DEADLINE = 6.0  # seconds for one transaction
+_LOGIN_FAILURES = ("28", "3D000", "08P01")  # SQLSTATE: bad login, unknown database; PgBouncer's code for both
 
 
 class Database:
@@ -51,7 +51,7 @@ class Database:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Database":
-        """Raises CatalogUnavailable if the folder of the embedded database is not writable."""
+        """Returns the configured database. Raises CatalogUnavailable if the embedded one's folder is not writable."""
         if settings.database_url:
             return cls(URL.create(**parse_database_url(settings.database_url.get_secret_value())))
         if reason := why_not_writable(settings.data_dir):
@@ -66,9 +66,9 @@ class Database:
                 yield connection
 
     async def migrate(self, revision: str = "head") -> None:
-        """Migrates the tables to `revision`. Has no deadline, as a large database takes long.
+        """Migrates the tables to `revision`. Has no deadline, because a large database takes long.
 
-        Leaves the tables of a newer version as they are; raises CatalogUnavailable if this one cannot use them.
+        Leaves the tables of a newer version unchanged; raises CatalogUnavailable if this version cannot use them.
         """
         if revision == "head":
             current = await self.revision()
@@ -160,7 +160,10 @@ def _translated(*others: type[Exception]) -> Iterator[None]:
 
 
 def _explain(error: Exception) -> str:
-    """Says what to do. Never the driver's own words, which may name hosts and users: clients get this sentence too."""
+    """Returns a sentence that says what to do.
+
+    It leaves out the driver's own message, which may name hosts and users, because clients get this sentence too.
+    """
     if isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(_LOGIN_FAILURES):
         return "The database refuses this user, password or database name. Correct DATABASE_URL."
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -173,15 +176,16 @@ def _explain(error: Exception) -> str:
 
 
 def _create_engine(url: str | URL, *, deadline: float = _DEADLINE, migrating: bool = False) -> AsyncEngine:
-    """`migrating`: statements have no time limit, and concurrent migrations wait for each other."""
+    """Creates an engine. `migrating`: statements have no time limit, and concurrent migrations wait for each other."""
     url = make_url(url)
     if url.get_backend_name() != "sqlite":
         options = {
-            # Seconds to connect. 0 means no limit in libpq, so that the default is in force.
+            # Seconds to connect. Without a value, or with 0 (no limit, in libpq), half of the deadline.
             "timeout": float(str(url.query.get("timeout", 0))) or deadline / 2,
             "command_timeout": None if migrating else 10,  # seconds for one statement
-            # A pooler such as PgBouncer gives each transaction any server connection: a statement that was prepared on
-            # one must not be looked for on another, nor meet one of the same name. This costs 0.5 ms a query.
+            # A pooler such as PgBouncer may run each transaction on another server connection, which lacks the
+            # statements that were prepared before and may have others of the same name. So statements are not cached,
+            # and their names are unique. This costs 0.5 ms a query.
             "statement_cache_size": 0,
             "prepared_statement_cache_size": 0,
             "prepared_statement_name_func": lambda: f"darkroom_{uuid4().hex}",
@@ -225,5 +229,5 @@ def _begin(connection: Connection) -> None:
 
 
 def _begin_writing(connection: Connection) -> None:
-    # A transaction that has only read cannot write after another one has changed the tables: it fails at once.
+    # A transaction that begins with a read fails when it writes, if another one has changed the tables meanwhile.
     connection.exec_driver_sql("BEGIN IMMEDIATE")

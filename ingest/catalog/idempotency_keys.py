@@ -1,9 +1,11 @@
-"""Idempotency keys in SQL. A key is a column of its upload's row, so deleting the upload frees the key.
+"""Idempotency keys in SQL. A key is a column of its upload's job row, so deleting the upload frees the key.
 
-Except for a ticket, which is good for one upload: it is kept as spent for as long as it may be valid. And except for an
-imported source: a repeat of the import must not bring back what was deleted, so it is kept until `revive`.
+Two kinds of keys stay in the table `spent_tickets` after that. The key of a ticket stays until the ticket has expired,
+because a ticket allows one upload. The key of an imported source stays until `revive`, because a repeated import must
+not restore a deleted upload.
 
-Ages are measured by the database's clock: a machine whose clock is a day ahead would expire every key.
+
+Ages are measured by the database's clock. By its own clock, a machine that is a day ahead would expire every key.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,13 +22,14 @@ from ingest.ingest_errors import InProgress, KeyReused
 
 
 async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str, Any]) -> None:
-    """Inserts a job row with the key. Raises InProgress if the key is taken.
+    """Inserts a job row with the key. Raises InProgress if another upload has the key.
 
-    A key whose upload died, or that has expired, is taken from that upload first. Raises KeyReused for a spent ticket
-    or source.
+    A key that has expired, or whose upload was never completed, is taken from that upload first. Raises KeyReused for a
+    ticket or source whose upload was deleted.
     """
     moment = row["created_at"]
-    # `fingerprint` tells whether an attempt has ended. A read of `images` would predate the wait for the row's lock.
+    # `fingerprint` is NULL until an upload is accepted. Reading `images` instead would miss an upload that is accepted
+    # while this statement waits for the row's lock.
     dead = and_(upload_jobs.c.fingerprint.is_(None), upload_jobs.c.created_at < moment - key.attempt_timeout)
     old = upload_jobs.c.created_at < moment - key.lifetime
     await connection.execute(
@@ -43,7 +46,10 @@ async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str,
 
 
 async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | None:
-    """Returns the upload's row with its `fingerprint`, None if the key is free. Raises InProgress or KeyReused."""
+    """Returns the upload's row with its `fingerprint`, None if the key is free.
+
+    Raises InProgress while the upload is in progress, KeyReused for a ticket or source whose upload was deleted.
+    """
     await refuse_spent(connection, key)
     moment = await now(connection)
     columns = upload_jobs.c.fingerprint, upload_jobs.c.created_at.label("begun_at")
@@ -74,18 +80,18 @@ async def find_accepted(connection: AsyncConnection, digests: Collection[str]) -
 
 
 async def keep_spent(connection: AsyncConnection, digest: str) -> None:
-    """Keeps the digest of a deleted upload's ticket or source. Forgets tickets that are valid no more."""
+    """Stores the digest of a deleted upload's ticket or source. Removes the digests of expired tickets."""
     if is_ticket_digest(digest):
         old = spent_tickets.c.spent_at < SecondsAgo(TICKET_LIFETIME.total_seconds())
         await connection.execute(delete(spent_tickets).where(old))
     if _is_kept(digest):
-        # Sources get a time that the index never gives to the clean-up of tickets: it would read all of them.
+        # Sources get a time in the far future, so that the clean-up of tickets does not find them in the index.
         ahead = 0 if is_ticket_digest(digest) else FOREVER.total_seconds()
         await connection.execute(insert(spent_tickets).values(digest=digest, spent_at=SecondsAgo(-ahead)))
 
 
 async def revive(connection: AsyncConnection, digest: str) -> None:
-    """Forgets that the upload of an imported source was deleted, as it has another one."""
+    """Forgets that the upload of an imported source was deleted, because the source now has another one."""
     await connection.execute(delete(spent_tickets).where(spent_tickets.c.digest == digest))
 
 

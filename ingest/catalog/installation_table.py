@@ -13,14 +13,17 @@ _SLOT = 1
 
 @dataclass(frozen=True, slots=True)
 class StoredId:
-    """`bound`: the object store has stored this id, too. The first start writes the id here first, with False."""
+    """An installation id in the database.
+
+    `bound`: whether the object store has the id too. The first start writes it to the database first, with False.
+    """
 
     id: str
     bound: bool
 
 
 class InstallationTable:
-    """Reads and writes the id. Every method is one transaction and raises CatalogUnavailable if the database fails."""
+    """Reads and writes the installation id. Every method raises CatalogUnavailable if the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -14,7 +14,7 @@ _COUNTED = 10_000
 
 
 async def count_jobs(connection: AsyncConnection) -> dict[JobStatus, int]:
-    """See `UploadReader.count`."""
+    """Counts jobs by status, as `UploadReader.count` describes."""
     queries = [select(func.count()).select_from(_some(status).subquery()).scalar_subquery() for status in JobStatus]
     counts = dict(zip(JobStatus, (await connection.execute(select(*queries))).one(), strict=True))
     if counts[JobStatus.COMPLETE] == _COUNTED:
@@ -25,7 +25,7 @@ async def count_jobs(connection: AsyncConnection) -> dict[JobStatus, int]:
 
 
 def _some(status: JobStatus) -> Select[Any]:
-    """Selects jobs in `status`, at most as many as are counted one by one.
+    """Selects at most `_COUNTED` jobs in `status`.
 
     Only pending jobs may belong to an upload that is not accepted, so only these are filtered.
     """

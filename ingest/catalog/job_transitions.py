@@ -10,7 +10,7 @@ from ingest.records import JobStatus
 
 
 def restart_values() -> dict[str, Any]:
-    """Returns the columns of a job that starts again, from any status. A run that still processes it loses it."""
+    """Returns the columns of a job that starts again, from any status. A worker that still runs it loses it."""
     values = {"status": JobStatus.PENDING, "progress": 0, "error": None, "worker": None, "attempts": 0}
     return values | {"retry_at": None} | touched()
 
@@ -25,6 +25,6 @@ def transition_values(
     if begins:
         values["attempts"] = 1 if expect.has_ended else upload_jobs.c.attempts + 1
     elif to is JobStatus.PENDING and retry_in is None:
-        # An earlier version claims without counting.
+        # Earlier versions claim a job without counting the attempt, so the count may be 0.
         values["attempts"] = case((upload_jobs.c.attempts > 0, upload_jobs.c.attempts - 1), else_=0)
     return values

@@ -16,7 +16,7 @@ _ENDED = (JobStatus.COMPLETE, JobStatus.FAILED)
 
 
 class OwnerDeletions:
-    """Every method is one transaction and raises CatalogUnavailable if the database fails."""
+    """Stores deletions by owner. Every method raises CatalogUnavailable if the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -45,7 +45,7 @@ class OwnerDeletions:
         return None if row is None else _to_deletion(row)
 
     async def claim(self, worker: str) -> OwnerDeletion | None:
-        """Returns the oldest deletion that waits or whose worker is dead, for `worker` alone, or None."""
+        """Claims the oldest deletion that is pending or whose worker died, for `worker` alone. Returns it, or None."""
         silent = owner_deletions.c.heartbeat_at <= SecondsAgo(STALLED_AFTER.total_seconds())
         is_free = or_(
             owner_deletions.c.status == JobStatus.PENDING,
@@ -56,7 +56,8 @@ class OwnerDeletions:
             found = (await connection.execute(query)).scalar_one_or_none()
         if found is None:
             return None
-        # Looks again, so that one of two workers gets it. The counts begin anew: the uploads are listed from the start.
+        # The condition is checked again, so that only one of two workers gets the deletion. Failures are counted from
+        # 0, because the uploads are listed from the start.
         values = {"status": JobStatus.PROCESSING, "worker": worker, "failed": 0} | _touched()
         claim = update(owner_deletions).where(owner_deletions.c.deletion_id == found, is_free).values(values)
         async with self._database.transaction() as connection:
@@ -64,7 +65,7 @@ class OwnerDeletions:
         return None if row is None else _to_deletion(row)
 
     async def record(self, deletion: OwnerDeletion, **values: Any) -> None:
-        """Sets columns, and shows that the worker is alive. Raises JobNotClaimable if it does not have it any more."""
+        """Sets columns and records a heartbeat. Raises JobNotClaimable if its worker no longer holds the deletion."""
         held = and_(
             owner_deletions.c.deletion_id == deletion.deletion_id,
             owner_deletions.c.status == JobStatus.PROCESSING,

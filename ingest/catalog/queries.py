@@ -36,13 +36,13 @@ def touched() -> dict[str, Any]:
 
 
 def is_silent(idle: timedelta) -> ColumnElement[bool]:
-    """Whether a job had no heartbeat for `idle`. A row of an earlier version has none; its last update counts."""
+    """Whether a job had no heartbeat for `idle`. Rows of earlier versions have none: there, the last update counts."""
     last = func.coalesce(upload_jobs.c.heartbeat_at, upload_jobs.c.updated_at)
     return last <= SecondsAgo(idle.total_seconds())
 
 
 def is_due() -> ColumnElement[bool]:
-    """Not in a pause between two attempts."""
+    """Whether a job is not in a pause between two attempts."""
     return or_(upload_jobs.c.retry_at.is_(None), upload_jobs.c.retry_at <= SecondsAgo(0))
 
 
@@ -57,7 +57,7 @@ def position(table: Table, moment: datetime, upload_id: UploadId) -> tuple[Any, 
 
 
 def stalled(status: JobStatus, after: Job | None, idle: timedelta) -> Select[Any]:
-    """Selects jobs in `status` without a sign of life for `idle`, the oldest uploads first, from `after` on."""
+    """Selects jobs in `status` without a heartbeat for `idle`, the oldest uploads first, beginning after `after`."""
     columns = job_columns("upload_id", "status", "progress", "error", "created_at", "updated_at")
     query = unfinished(status, *columns).where(is_silent(idle))
     if after is None:

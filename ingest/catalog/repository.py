@@ -42,7 +42,7 @@ class _AlreadyAccepted(Exception):
 
 
 class JobRepository(UploadReader):
-    """Stores uploads and jobs. Every method is one transaction and raises CatalogUnavailable if the database fails.
+    """Stores uploads and jobs. Every change is one transaction. Raises CatalogUnavailable if the database fails.
 
     `outbox`: gets a webhook in the transaction that ends a job or deletes an accepted upload; None if none are sent.
     """
@@ -54,9 +54,9 @@ class JobRepository(UploadReader):
     async def begin(
         self, upload_id: UploadId, key: IdempotencyKey | None = None, trace_context: TraceContext = NO_TRACE
     ) -> datetime:
-        """Inserts a pending job, at an upload's first byte. Returns the time, by the database's clock.
+        """Inserts a pending job when an upload begins. Returns the time by the database's clock.
 
-        Raises InProgress if another upload has the key.
+        Raises InProgress if another upload has the key, KeyReused for a ticket or source whose upload was deleted.
         """
         values = {"upload_id": upload_id, "status": JobStatus.PENDING, "progress": 0, **asdict(trace_context)}
         async with self._database.transaction() as connection:
@@ -105,10 +105,10 @@ class JobRepository(UploadReader):
         return {row.idempotency_key: (to_upload(row), row.fingerprint) for row in rows}
 
     async def delete(self, upload_id: UploadId, *, keeps_key: bool = True) -> bool:
-        """Removes both rows. Returns False if there were none.
+        """Removes the rows of the upload and its job. Returns False if it has no rows.
 
         `keeps_key`: keep the key of an accepted upload's ticket or source, so that it cannot be used again. False for
-        an upload that its client was refused.
+        an upload whose client gets an error.
         """
         async with self._database.transaction() as connection:
             if self._outbox:
@@ -127,8 +127,8 @@ class JobRepository(UploadReader):
     async def adopt(self, upload: Upload, status: JobStatus, source: tuple[IdempotencyKey, str] | None = None) -> bool:
         """Inserts the lost rows of an upload whose original is stored. Returns False if it is accepted already.
 
-        The job row of an upload that was never accepted is replaced. `source`: key and fingerprint of an imported one;
-        raises KeyReused if another upload has the key, or had it and was deleted.
+        The job row of an upload that was never accepted is replaced. `source`: key and fingerprint of an imported
+        upload. Raises KeyReused if another upload has this key, or had it and was deleted.
         """
         where = upload_jobs.c.upload_id == upload.upload_id
         job: dict[str, Any] = {"status": status, "progress": 100 if status is JobStatus.COMPLETE else 0, "error": None}
@@ -229,9 +229,9 @@ class JobRepository(UploadReader):
         (seconds until the next attempt) ends a failed attempt. Without `retry_in`, the attempt was interrupted and does
         not count.
 
-        `sends_webhook`: if `to` ends the job. False if it had ended with this status before.
-        `worker`: the id of the run that claims the job, or that must hold it. Raises JobNotClaimable if the status is
-        not `expect` or another run holds the job, ValueError for a change that is not in `TRANSITIONS`.
+        `sends_webhook`: whether to add a webhook if `to` ends the job; False if the job had ended with this status
+        before. `worker`: the id of the run that claims the job, or that must hold it. Raises JobNotClaimable if the
+        status is not `expect` or another run holds the job, ValueError for a change that is not in `TRANSITIONS`.
         """
         if to not in TRANSITIONS[expect]:
             raise ValueError(f"no transition from {expect} to {to}")
@@ -250,7 +250,7 @@ class JobRepository(UploadReader):
         await self._update(upload_id, JobStatus.PROCESSING, worker, {"progress": progress} | touched(), variants=states)
 
     async def record_heartbeat(self, upload_id: UploadId, worker: str) -> None:
-        """Shows that `worker` is alive. Raises JobNotClaimable if it does not process the job any more."""
+        """Records that `worker` is alive. Raises JobNotClaimable if it no longer holds the job."""
         await self._update(upload_id, JobStatus.PROCESSING, worker, {"heartbeat_at": SecondsAgo(0)})
 
     async def _update(

@@ -1,7 +1,7 @@
 """Turns rows into records.
 
-A newer version may have written the row, and put more into its JSON columns. This one leaves out what it does not know:
-one such row must not fail a whole page of the list.
+A newer version may have written a row with more in its JSON columns. What this version does not know is ignored, so
+that one such row does not fail a whole page of the list.
 """
 
 from dataclasses import fields

@@ -114,7 +114,7 @@ upload_jobs = Table(
 
 
 def _partial_index(name: str, column: str) -> Index:
-    """The newest uploads of each value of `column`, in the order of the list."""
+    """Returns an index of the uploads that have a value in `column`, by value, then in the order of the list."""
     where = text(f"{column} IS NOT NULL")
     return Index(name, column, "created_at", "upload_id", postgresql_where=where, sqlite_where=where)
 
@@ -141,13 +141,13 @@ images = Table(
     Column("external_id", String(128)),
     Column("metadata", JSON(none_as_null=True)),  # not JSONB: names keep their order, nothing looks into it
     Index("images_newest", "created_at", "upload_id"),
-    # Without the uploads that have no owner, these cost nothing where they are not used.
+    # These indexes leave out uploads without a value, so they cost nothing where applications set none.
     _partial_index("images_by_owner", "owner"),
     _partial_index("images_by_external_id", "external_id"),
 )
 
 spent_tickets = Table(
-    "spent_tickets",  # of uploads that were deleted, so that none is used again; also sources of imported ones
+    "spent_tickets",  # digests of the tickets and imported sources of deleted uploads
     metadata,
     Column("digest", String(64), primary_key=True),
     Column("spent_at", UtcDateTime, nullable=False),

@@ -1,4 +1,4 @@
-"""Which uploads a list has."""
+"""Filters of the list of uploads."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from proxy.model import UploadId
 
 @dataclass(frozen=True, slots=True)
 class UploadFilter:
-    """Uploads that meet every condition that is given. `ids`: unknown ones are left out."""
+    """Selects uploads that meet every given condition. Unknown `ids` are left out."""
 
     owner: str | None = None
     external_id: str | None = None
@@ -22,7 +22,8 @@ class UploadFilter:
         external_id: ColumnElement[str] = images.c.external_id
         if self.ids is not None:
             yield images.c.upload_id.in_(self.ids)
-            # Computed, so that their indexes are not read: SQLite would read all uploads of the owner.
+            # An expression instead of a column keeps SQLite from using that column's index, in which it would read all
+            # uploads of the owner.
             owner, external_id = owner.concat(""), external_id.concat("")
         if self.owner is not None:
             yield owner == self.owner

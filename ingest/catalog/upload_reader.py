@@ -87,10 +87,10 @@ class UploadReader:
             yield row
 
     async def count(self) -> dict[JobStatus, int]:
-        """Counts accepted uploads by job status, at a cost that does not grow.
+        """Counts accepted uploads by job status, in a time that does not grow with their number.
 
-        Counts stop at 10,000. Beyond that, the complete jobs are estimated: all uploads, as the database's statistics
-        say, minus the other counts.
+        Counts stop at 10,000. Above that, `complete` is an estimate: the number of uploads in the database's
+        statistics, minus the other counts.
         """
         async with self._database.transaction() as connection:
             return await count_jobs(connection)

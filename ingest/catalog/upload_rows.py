@@ -37,7 +37,7 @@ class UploadRow:
 
 
 async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator[UploadRow]:
-    """See `UploadReader.rows`."""
+    """Yields a row for each upload, as `UploadReader.rows` describes."""
     query = (
         select(
             upload_jobs.c.upload_id,

@@ -1,4 +1,4 @@
-"""The outbox of webhooks, in SQL. One is added in the transaction of the change that it reports, so none is lost."""
+"""The outbox of webhooks, in SQL. A webhook is added in the transaction of the change that it reports."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -20,17 +20,18 @@ from proxy.model import UploadId
 log = structlog.get_logger()
 
 RETENTION = timedelta(days=30)
-"""The time for which a webhook that was given up is kept. Then `remove_old` removes it: it describes the upload."""
+"""The time for which a webhook that was given up is kept. Then `remove_old` removes it, because it contains data of the
+upload."""
 CLAIM_TIMEOUT = timedelta(seconds=25)
-"""After this, a claimed webhook is claimed again, as its process must be dead: sending and recording take less."""
+"""When a claimed webhook may be claimed again. Sending and recording take less, so its process must be dead."""
 _MAX_COUNT = 10_000
 """Webhooks of one status that are counted, so that a count takes milliseconds whatever their number."""
 
 
 class WebhookOutbox:
-    """Every method but `add` is one transaction and raises CatalogUnavailable if the database fails.
+    """Stores webhooks until they are delivered. Raises CatalogUnavailable if the database fails.
 
-    `describe`: returns the JSON of `GET /images/{uploadId}`.
+    Every method but `add` is one transaction. `describe`: returns the JSON of `GET /images/{uploadId}`.
     """
 
     def __init__(self, database: Database, describe: Callable[[Upload, Job], Mapping[str, Any]]) -> None:
@@ -38,7 +39,7 @@ class WebhookOutbox:
         self._describe = describe
 
     async def add(self, connection: AsyncConnection, type_: WebhookType, upload_id: UploadId) -> None:
-        """Adds a webhook in the transaction of `connection`, with the upload as that sees it.
+        """Adds a webhook in the transaction of `connection`, with the upload's state there.
 
         Adds none for an upload that was not accepted: no client has its id.
         """
@@ -62,12 +63,12 @@ class WebhookOutbox:
     def _describe_row(self, upload_id: UploadId, row: Row[Any]) -> Mapping[str, Any]:
         try:
             return self._describe(to_upload(row), to_job(row))
-        except Exception:  # a row of another version must not keep its job from ending, or itself from being deleted
+        except Exception:  # a row of a newer version must not keep its job from ending, or be undeletable
             log.exception("webhook has only the upload's id, row not readable", upload=upload_id)
             return {"uploadId": upload_id}
 
     async def claim(self, limit: int) -> list[Webhook]:
-        """Returns webhooks that are due, the longest due first, for this caller alone for `CLAIM_TIMEOUT`."""
+        """Claims due webhooks, the longest due first. For `CLAIM_TIMEOUT`, no other caller gets them."""
         due = (
             select(webhooks.c.webhook_id)
             .where(webhooks.c.status == WebhookStatus.PENDING, webhooks.c.due_at <= SecondsAgo(0))
@@ -99,7 +100,7 @@ class WebhookOutbox:
             await connection.execute(update(webhooks).where(same).values(values))
 
     async def send_again(self) -> int:
-        """Makes webhooks that were given up due now, and begins their day anew. Returns their number."""
+        """Makes webhooks that were given up due now, for another day of attempts. Returns their number."""
         query = update(webhooks).where(webhooks.c.status == WebhookStatus.FAILED)
         moment = dict.fromkeys(("created_at", "due_at"), SecondsAgo(0))
         async with self._database.transaction() as connection:
@@ -127,7 +128,7 @@ class WebhookOutbox:
 
 
 async def remove_old(database: Database, *, dry_run: bool = False) -> int:
-    """Removes webhooks that were given up, or were due and not sent, before `RETENTION`; also without WEBHOOK_URL.
+    """Removes webhooks, given up or not sent, that became due more than `RETENTION` ago. Works without WEBHOOK_URL.
 
     Returns their number. `dry_run`: only counts them. Raises CatalogUnavailable.
     """

@@ -33,7 +33,7 @@ def config(as_json: AsJson = False) -> None:
 
 
 def _visible(settings: "Settings") -> dict[str, Any]:
-    """The values without secrets: variables by their names in capitals, then the tables of the TOML file."""
+    """Returns the values without secrets: variables by their names in capitals, then the tables of the TOML file."""
     from proxy.settings import hide_secrets
 
     values = settings.model_dump()
@@ -71,7 +71,7 @@ def _to_text(value: Any) -> str:
 
 
 def _to_part(value: Any) -> str:
-    """A table within a table in braces: its own parts would look like those of the outer one."""
+    """Formats a value of a table. A nested table gets braces: its parts would look like those of the outer one."""
     return f"{{{_to_text(value)}}}" if isinstance(value, dict) else _to_text(value)
 
 

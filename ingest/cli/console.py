@@ -74,8 +74,8 @@ def run(work: Coroutine[Any, Any, T], *, starts_server: bool = False) -> T:
     """Runs a command's work. Prints a ServiceError and exits with 1.
 
     Exits with 2 if the settings are wrong, or if database and object store belong to different installations. SIGTERM
-    cancels the work, as Ctrl+C does: it cleans up and says where to continue; the exit code is then 143. While a server
-    starts, SIGTERM ends it at once (`ingest/__main__.py`).
+    cancels the work, as Ctrl+C does; the work cleans up and says where to continue, and the exit code is 143. While a
+    server starts, SIGTERM ends it at once (`ingest/__main__.py`).
     """
     import asyncio
     from signal import SIGTERM

@@ -77,7 +77,11 @@ def _bind(host: str, port: int) -> "socket":
 
 
 def _serve(listener: "socket", workers: int, role: Role, least_rate: int, announce: Callable[[], None]) -> None:
-    """`announce`: called when the server answers; with several processes, before they start."""
+    """Serves on `listener` until a signal stops it.
+
+    `least_rate`: DOWNLOAD_MIN_RATE, in bytes a second. `announce`: called when the server answers; with several
+    processes, before they start.
+    """
     import signal
     import sys
 
@@ -105,7 +109,7 @@ def _serve(listener: "socket", workers: int, role: Role, least_rate: int, announ
         timeout_graceful_shutdown=30,
     )
     if workers > 1:
-        sandbox.hide_memory()  # as each worker does
+        sandbox.hide_memory()  # each server process does this too
         listener.set_inheritable(True)
         announce()
         supervisor = Multiprocess(config, sockets=[listener])

@@ -10,7 +10,7 @@ class Cdn(Protocol):
 
 
 class Cdns:
-    """Several caches, one after another; none without a CDN."""
+    """Invalidates several caches one after another. Without a CDN, the list is empty."""
 
     def __init__(self, *cdns: Cdn) -> None:
         self._cdns = cdns

@@ -39,7 +39,7 @@ class CloudFront:
     ) -> None:
         """Sends nothing, but blocks while botocore loads its models: create it at startup.
 
-        The region of `session` is to be us-east-1: CloudFront has one global endpoint, there.
+        The region of `session` must be us-east-1, where CloudFront has its only endpoint.
         """
         self._distribution_id = distribution_id
         self._threads = anyio.CapacityLimiter(_THREADS)

@@ -19,15 +19,15 @@ from proxy.variants.encoded_variant import UPLOAD_TAG
 _TIMEOUT = 4.0  # seconds for each request
 _BATCH = 20  # uploads on one connection
 _DEADLINE = 30.0  # seconds for all requests of a batch
-_TIMES = 2  # a variant that was on its way to nginx while the first 404 came has taken its place, for a year
+_TIMES = 2  # a variant that was on its way to nginx may have replaced the first 404, for a year
 _THREADS = 4  # not those of the default limiter: a slow edge must not delay uploads and derivations
 
 
 class NginxCaches:
-    """Asks each nginx to forget every path that a variant of the upload may have: nginx has no tags.
+    """Requests from each nginx to forget every path that a variant of the upload may have, because nginx has no tags.
 
-    With the three default sizes, these are 90 small requests on one connection, twice. Tags of recipes are ignored: a
-    stale variant is a correct picture.
+    With the three default sizes, these are 90 small requests on one connection, twice. Tags of recipes are ignored,
+    because a stale variant is still a correct image.
     """
 
     def __init__(self, urls: Sequence[str], secret: str, sizes: Sizes) -> None:
@@ -45,7 +45,7 @@ class NginxCaches:
             for start in range(0, len(uploads), _BATCH):
                 end = monotonic() + _DEADLINE
                 await asyncio.gather(*(self._forget(url, uploads[start : start + _BATCH], end) for url in self._urls))
-            await asyncio.sleep(FORGOTTEN_SECONDS)  # what is requested after a change must not get the 404
+            await asyncio.sleep(FORGOTTEN_SECONDS)  # requests after this call must not get the 404
 
     async def _forget(self, url: str, uploads: Sequence[UploadId], end: float) -> None:
         try:

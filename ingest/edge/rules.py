@@ -14,7 +14,7 @@ from proxy.model import DENSITIES, UPLOAD_ID, Format, Sizes
 _FOLDER = Path(__file__).parent
 _PATH = re.compile(r'^( *BasePath:\n(?: +.*\n)*? +Default: )""$', re.MULTILINE)
 _CODE = r"(^  %s:\n(?:    .*\n)*?)( *)FunctionCode: \|\n(?:\2 +.*\n|\n)+"
-"""The code of a function's resource, with what is before it, and its indentation."""
+"""Matches the code of a function's resource. Groups: the text before the code, and the code's indentation."""
 
 
 def nginx(sizes: Sizes, max_upload_mb: int) -> str:
@@ -63,7 +63,7 @@ def _fill(name: str, sizes: Sizes) -> str:
     values = {
         "UPLOAD_ID": UPLOAD_ID,
         "SIZE": f"(?:{'|'.join(sizes)})(?:@[{densities}]x)?",
-        "ANIMATED": f"(?:{animated or '(?!)'})(?:@[{densities}]x)?",  # without names: what matches nothing
+        "ANIMATED": f"(?:{animated or '(?!)'})(?:@[{densities}]x)?",  # (?!) matches nothing
         "FORMAT": "|".join(Format),
     }
     text = (_FOLDER / name).read_text()

@@ -36,7 +36,7 @@ class CsvSource:
         *,
         ignore_query: bool = False,
     ) -> None:
-        """`name`: begins the identities of relative paths in place of the CSV's folder. `fields`: for lines without.
+        """`name`: begins the identities of relative paths, not the CSV's folder. `fields`: for lines that lack them.
 
         `ignore_query`: the query is no part of a URL's identity. Raises InvalidSource for a wrong header.
         """

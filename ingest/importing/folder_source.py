@@ -66,7 +66,7 @@ class FolderSource:
                 listing.close()
 
     def _examine(self, entry: os.DirEntry[str]) -> Entry | os.DirEntry[str]:
-        """Returns the entry itself if it is a folder to walk into."""
+        """Returns what the import lists for the entry, or the entry itself if it is a folder to walk into."""
         try:
             if entry.name.startswith("."):
                 return self._ignored(entry, *_HIDDEN)

@@ -154,7 +154,7 @@ async def open_sources(settings: Settings, options: ImportOptions) -> AsyncItera
 
 
 def _own_prefix(installation: str, prefix: str) -> str | None:
-    """Returns what the installation keeps in its bucket below `prefix`, or around it. None if there is nothing."""
+    """Returns a key or prefix of the installation's own objects that overlaps `prefix`, or None."""
     own = (ORIGINALS_PREFIX, *VARIANTS_PREFIXES.values(), TRASH_PREFIX, FIELDS_PREFIX, INSTALLATION_KEY)
     keys = (installation + each for each in own)
     return next((key for key in keys if key.startswith(prefix) or prefix.startswith(key)), None)

@@ -26,7 +26,7 @@ Known = tuple[Upload, str]
 _POLL_SECONDS = 1.0
 _BATCH = 100  # entries that are looked up at a time
 _PATIENCE = timedelta(minutes=5)
-"""Longer than an attempt takes. Only where leases do not work does another import's attempt have to be waited for."""
+"""The age at which another import's unfinished attempt counts as dead, if leases do not work. An attempt takes less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,8 @@ class Importer:
     """Imports sources, each at most once, whatever else imports them at the same moment.
 
     The source's identity is the idempotency key of its upload, and the database accepts one upload for each key. A
-    lease keeps two imports from working on one source. So an unfinished attempt, found with the lease held, is dead.
+    lease keeps two imports from working on one source. So if this import holds the lease and finds an unfinished
+    attempt, that attempt is dead.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Importer:
         skip_known: bool = False,
         again: bool = False,
     ) -> None:
-        """`dry_run`: changes nothing. `skip_known`: does not read what is imported. `again`: also what was deleted."""
+        """`dry_run`: changes nothing. `skip_known`: reads no imported source. `again`: also imports deleted ones."""
         self._uploads = uploads
         self._repository = repository
         self._leases = leases
@@ -156,7 +157,7 @@ class Importer:
         return _result(source, Outcome.IMPORTED, upload)
 
     async def _compare(self, source: Source, upload: Upload, known_by: str) -> Result:
-        """Compares what was imported with what there is now, so that a change is never missed silently."""
+        """Compares the source with its upload, so that no change of the source is missed silently."""
         if self._skip_known:
             return _result(source, Outcome.ALREADY, upload)
         if source.size is not None and source.size != upload.original_size:

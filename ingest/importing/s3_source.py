@@ -13,7 +13,7 @@ from proxy.storage.object_store import ObjectInfo, ObjectNotFound, ObjectStore
 
 
 class S3Source:
-    """Lists a bucket by pages. Downloads an object when it is its turn."""
+    """Lists a bucket by pages. Each object is downloaded only when it is imported."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class S3Source:
         temporary: Path,
         max_bytes: int,
     ) -> None:
-        """`store`: the bucket's. `name`: begins the identities in place of the bucket and the prefix."""
+        """`store`: of the bucket to import. `name`: begins the identities in place of the bucket and the prefix."""
         self._store = store
         self._bucket = bucket
         self._prefix = prefix

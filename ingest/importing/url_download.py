@@ -24,7 +24,7 @@ log = structlog.get_logger()
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
 _RETRIES = (1, 4)  # seconds before each
-_LONGEST_RETRY_AFTER = 60  # seconds; a server that asks for more is left to a later import
+_LONGEST_RETRY_AFTER = 60  # seconds; if a server asks for more, the download is not retried
 _STALL = 10.0  # seconds to connect, and for each read
 _DEADLINE = 60.0  # seconds for a download, with its redirects
 _CHUNK = 64 * 1024  # bytes
@@ -32,7 +32,7 @@ _URL_CHARACTERS = "/:?#[]@!$&'()*+,;=%~"
 
 
 class InvalidUrl(Exception):
-    """A URL that is not downloaded from. The message says why, without a password that the URL may have."""
+    """The URL is not allowed. The message says why, without a password that the URL may have."""
 
     code = "invalid_url"
 
@@ -71,7 +71,7 @@ def canonical_url(url: str, *, with_query: bool = True) -> str:
 
 
 class UrlDownloader:
-    """Downloads from http and https URLs. Asks neither proxies nor caches, and sends no cookies or credentials."""
+    """Downloads from http and https URLs. Uses no proxy and no cache, and sends no cookies or credentials."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class UrlDownloader:
         self._tls: ssl.SSLContext | None = None
 
     def open(self, url: str) -> Callable[[], AbstractAsyncContextManager[Path]]:
-        """Returns `Source.open`."""
+        """Returns the function that `Source.open` describes; it downloads `url` to a temporary file."""
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[Path]:
@@ -122,7 +122,7 @@ class UrlDownloader:
             log.warning("download failed, retry scheduled", host=host, error=str(problem), retry_in=retry_in)
 
     async def _follow(self, url: str, path: Path) -> None:
-        """Downloads after at most `_MAX_REDIRECTS` redirects, each of which is checked as the first URL was."""
+        """Downloads `url` to `path`. Checks each of at most `_MAX_REDIRECTS` redirects as it checks `url`."""
         for _ in range(_MAX_REDIRECTS + 1):
             try:
                 parts = parse_url(url)
@@ -151,7 +151,7 @@ class UrlDownloader:
             raise _failed(f"The host {host} has no address: {error.strerror or error}.", retryable=True) from error
 
     async def _fetch(self, parts: SplitResult, addresses: list[str], path: Path) -> str | None:
-        """Returns where the server redirects to, None after the download."""
+        """Requests one URL. Returns the URL that the server redirects to, or None after the download."""
         self._tls = self._tls or ssl.create_default_context()
         connection = CheckedConnection(parts, addresses, stall=self._stall, tls=self._tls)
         try:
@@ -199,7 +199,7 @@ class UrlDownloader:
                 file.write(chunk)
             except OSError as error:
                 raise Unavailable(f"Temporary files cannot be written: {error.strerror}.") from error
-        if response.length:  # `read` with a size does not notice
+        if response.length:  # bytes that are missing; `read1` reports no early end
             raise _failed("The server closed the connection before the end of the file.", retryable=True)
 
 

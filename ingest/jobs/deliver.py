@@ -13,9 +13,9 @@ log = structlog.get_logger()
 
 
 async def deliver(handle: Handler, upload_id: UploadId, *, force: bool = False) -> JobStatus | None:
-    """Delivers a job to `handle` until an attempt does not raise TryAgain. Returns the result of that attempt.
+    """Calls `handle` for a job until an attempt does not raise TryAgain. Returns the result of that attempt.
 
-    None also if the upload was deleted meanwhile.
+    Also returns None if the upload was deleted meanwhile.
     """
     while True:
         try:

@@ -20,9 +20,9 @@ async def sending_heartbeats(send: Callable[[], Awaitable[None]]) -> AsyncIterat
 
 
 async def _send_regularly(send: Callable[[], Awaitable[None]]) -> None:
-    with suppress(JobNotClaimable):  # the next record ends the run
+    with suppress(JobNotClaimable):  # the run's next write to the job raises it, too
         while True:
             await asyncio.sleep(HEARTBEAT.total_seconds())
-            with suppress(CatalogUnavailable, TimeoutError):  # the run itself logs it
+            with suppress(CatalogUnavailable, TimeoutError):  # the run's own writes log an outage
                 async with asyncio.timeout(HEARTBEAT.total_seconds()):  # a hanging one must not delay the next
                     await send()

@@ -16,7 +16,7 @@ _ROUND_SECONDS = 5.0
 
 
 class Reconciler:
-    """Runs in every process that has a worker. Several at once are safe."""
+    """Republishes stalled jobs. Every process with a worker runs one; several at once are safe."""
 
     def __init__(self, repository: JobRepository, queue: WarmUpQueue) -> None:
         self._repository = repository
@@ -25,7 +25,7 @@ class Reconciler:
 
     async def run(self) -> None:
         """Reconciles jobs, now and every few seconds, until cancelled."""
-        while True:  # the first round is immediate, so that even workers that crash early do some
+        while True:  # the first round is immediate, so that even a process that crashes early runs one
             try:
                 for status in self._last:
                     await self._reconcile_page(status)

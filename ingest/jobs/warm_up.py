@@ -97,7 +97,7 @@ class WarmUp:
             claimable |= {JobStatus.COMPLETE, JobStatus.FAILED}
         if job.status not in claimable:
             raise JobNotClaimable(delivery.upload_id)
-        progress = 0 if job.status.has_ended else job.progress  # an ended one starts over
+        progress = 0 if job.status.has_ended else job.progress  # an ended job starts over
         worker = uuid4().hex
         attempts = await self._repository.advance(
             job.upload_id, expect=job.status, to=JobStatus.PROCESSING, progress=progress, worker=worker
@@ -120,7 +120,7 @@ class WarmUp:
         return JobStatus.FAILED
 
     async def _ensure_all(self, upload: Upload, job: Job, delivery: Delivery) -> str | None:
-        """Ensures all variants. Returns None, or the reason of a final failure. Raises TryAgain."""
+        """Derives missing standard variants. Returns None, or the reason of a final failure. Raises TryAgain."""
         # Variants stored by an earlier attempt belong to this job, too; those that a forced run finds do not.
         made = [] if delivery.force else [*self._stored(upload)]
         if job.attempts > ATTEMPTS:
@@ -201,7 +201,7 @@ class WarmUp:
             error=error,
             worker=job.worker,
             retry_in=retry_in,
-            sends_webhook=to is not job.status,  # which is the status before this run
+            sends_webhook=to is not job.status,  # `job` has the status before this run
         )
 
     async def _send_heartbeat(self, job: Job) -> None:

@@ -60,7 +60,7 @@ async def find_stale(settings: Settings, progress: Progress, start: UploadId | N
 async def refresh(settings: Settings, progress: Progress, start: UploadId | None = None) -> dict[str, Any]:
     """Derives stale variants of uploads from `start` on anew, then invalidates the old ones in the CDN.
 
-    It invalidates also after an outage or a cancellation. What a killed run has left, the next one invalidates.
+    It also invalidates after an outage or a cancellation. If a run is killed, the next one invalidates for it.
     """
     async with open_services(settings, rendering=True) as ingest:
         pending = PendingInvalidation(ingest.proxy.store, ingest.cdn) if settings.cdn_distribution_id else None
@@ -82,7 +82,10 @@ async def refresh(settings: Settings, progress: Progress, start: UploadId | None
 
 
 async def _invalidate(pending: PendingInvalidation, progress: Progress) -> None:
-    """Takes a minute: earlier, the CDN could fetch a stale variant from a server's memory and keep it for a year."""
+    """Invalidates the old recipes in the CDN, after a minute.
+
+    Earlier, the CDN could fetch a stale variant from a server's memory and keep it for a year.
+    """
     progress.say(
         f"Waiting {MAX_AGE:.0f} s until no server has a stale variant in memory, then invalidating the CDN. If this is "
         "stopped, the next darkroom refresh does it."
@@ -96,7 +99,7 @@ def _say_place(progress: Progress, place: UploadId) -> None:
 
 
 async def purge(settings: Settings, ids: list[UploadId]) -> dict[str, Any]:
-    """Deletes what is left of each upload. `purged`: how many had rows. Rows go last, as in `UploadService.delete`."""
+    """Deletes everything that is stored of each upload, the rows last. `purged` in the result: how many had rows."""
     known, deleted, failures = 0, list[UploadId](), Failures[UploadId]()
     async with open_services(settings) as ingest:
         try:

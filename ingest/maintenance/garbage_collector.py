@@ -2,12 +2,12 @@
 
 An upload creates, in this order: job row, temporary file, fields, original, image row. A crash between two steps leaves
 a job row without image row, perhaps with fields and an original. A crash during a delete leaves variants, fields or
-rows without original. The fields of an original in the trash stay as long as it.
-Everything younger than `age` is left alone, because it may be in progress.
+rows without original. The fields of an original in the trash stay until the original is deleted there. Everything
+younger than `age` is left alone, because it may be in progress.
 
 An original without rows may also mean that the database is not the right one, or an older backup of it. So originals
-are moved to the trash and deleted there after `trash_age`. With too many of them nothing is done at all: `survey`
-counts before `find_uploads` looks again.
+are moved to the trash and deleted there after `trash_age`. If there are too many, nothing is changed: `survey` counts
+them before `find_uploads` lists them.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -38,7 +38,7 @@ MIN_AGE = timedelta(hours=1)
 
 class GarbageKind(StrEnum):
     TEMPORARY = "temporary"
-    """A file of an upload or a derivation that a killed process left, or one that has expired."""
+    """A temporary file that a killed process left, or an old file of an invalidation or of a derivation's failures."""
     INCOMPLETE_UPLOAD = "incomplete upload"
     """A job row without image row: the upload was never acknowledged. Its original, if any, goes to the trash."""
     MISSING_ORIGINAL = "missing original"
@@ -49,7 +49,7 @@ class GarbageKind(StrEnum):
     """An original without rows. It goes to the trash, its variants are removed."""
     VARIANTS = "variants without original"
     MISPLACED = "variants at the path of another visibility"
-    """A change of the visibility stopped half-way, or a derivation that it overtook was killed. All variants go."""
+    """A change of the visibility was interrupted, or a derivation during one. All variants are removed."""
     FIELDS = "fields without original"
     EXPIRED = "expired in the trash"
     """A copy in the trash that is older than `trash_age`."""
@@ -120,14 +120,14 @@ class Collector:
             yield Garbage(GarbageKind.TEMPORARY, path)
 
     async def find_uploads(self) -> AsyncIterator[Garbage]:
-        """Yields what `is_garbage` still has to confirm. Raises StoreUnavailable or CatalogUnavailable."""
+        """Yields garbage of listings, for `is_garbage` to confirm. Raises StoreUnavailable or CatalogUnavailable."""
         async for entry in inventory(self._store, self._repository):
             self._on_upload()
             if kind := self._classify(entry):
                 yield Garbage(kind, entry.upload_id)
 
     async def is_garbage(self, garbage: Garbage) -> bool:
-        """Whether a finding is what the listing makes it look like. Raises StoreUnavailable."""
+        """Whether a finding of `find_uploads` is really garbage. Changes nothing. Raises StoreUnavailable."""
         if garbage.kind is GarbageKind.MISPLACED:
             return await self._is_misplaced(UploadId(garbage.name))
         return garbage.kind is not GarbageKind.VARIANTS or await self._has_old_variants(UploadId(garbage.name))
@@ -154,8 +154,8 @@ class Collector:
     async def remove(self, garbage: Garbage) -> bool:
         """Checks the garbage again and removes it. Returns False if it is in use by now, or too young.
 
-        Removes objects, CDN copies, then rows, as a delete does: an interrupted removal is found again. Raises
-        StoreUnavailable, CdnUnavailable, CatalogUnavailable or ServiceError.
+        Removes objects, CDN copies, then rows, as a deletion does, so that the next run finds an interrupted removal.
+        Raises StoreUnavailable, CdnUnavailable, CatalogUnavailable or ServiceError.
         """
         if garbage.kind is GarbageKind.TEMPORARY:
             await anyio.to_thread.run_sync(remove_file, Path(garbage.name))
@@ -217,7 +217,7 @@ class Collector:
         return True
 
     async def _is_misplaced(self, upload_id: UploadId) -> bool:
-        """The original decides: a change writes the database last."""
+        """Whether variants are at another path than the original says. A change writes the database last."""
         original = await look_up(self._store, original_key(upload_id))
         if original is None:
             return False

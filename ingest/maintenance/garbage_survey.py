@@ -50,7 +50,7 @@ class Survey:
 def _most(max_share: float, total: int, *, is_other_side_empty: bool) -> int:
     """Returns how many may be removed: a share of `total`, but at least one, because a single crash leaves one.
 
-    With an empty database or store on the other side, not even one.
+    If the database or store on the other side is empty, none.
     """
     return max(math.floor(max_share * total + 1e-9), 0 if is_other_side_empty else 1)
 

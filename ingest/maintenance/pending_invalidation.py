@@ -1,4 +1,4 @@
-"""The CDN invalidation that a refresh owes: what it replaces in the store must leave the CDN, even after a kill."""
+"""The CDN invalidation that a refresh still has to make. It is recorded in the store in case the refresh is killed."""
 
 import asyncio
 from collections.abc import Set as AbstractSet
@@ -29,7 +29,7 @@ class PendingInvalidation:
         self.recipes = frozenset(stored.body.decode(errors="replace").split("\n"))
 
     async def add(self, recipes: AbstractSet[str]) -> None:
-        """Call it before variants of these recipes are replaced. Raises StoreUnavailable."""
+        """Records recipes before their variants are replaced. Raises StoreUnavailable."""
         async with self._lock:
             if recipes <= self.recipes:
                 return

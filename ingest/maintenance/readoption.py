@@ -63,7 +63,7 @@ class Readopter:
         """Rebuilds the rows of an upload. Returns False if it has them.
 
         The job is complete if every standard variant is stored, otherwise pending. Raises UnknownUpload without an
-        original, Unavailable, KeyReused for an import's attempt whose source has or had another upload, and what
+        original, Unavailable, KeyReused if the source that it was imported from has or had another upload, and what
         `Inspect` raises for an original that cannot be decoded.
         """
         key = original_key(upload_id)

@@ -32,7 +32,7 @@ class RecoveryReport:
 
 
 async def readopt(settings: Settings, ids: Sequence[UploadId], *, dry_run: bool, progress: Progress) -> RecoveryReport:
-    """Rebuilds the rows of the uploads `ids`, or of all whose originals have none. `dry_run`: only finds them."""
+    """Rebuilds the rows of the uploads `ids`, or of all originals without rows. `dry_run`: only finds them."""
     access = Access.READ if dry_run else Access.WRITE
     async with open_services(settings, rendering=not dry_run, access=access) as ingest:
         progress.begin("Looking for originals without rows")
@@ -51,7 +51,7 @@ async def readopt(settings: Settings, ids: Sequence[UploadId], *, dry_run: bool,
 
 
 async def restore(settings: Settings, ids: Sequence[UploadId], *, progress: Progress) -> RecoveryReport:
-    """Puts the originals `ids`, or all in the trash, back, and rebuilds their rows."""
+    """Puts originals back from the trash, those of `ids` or all, and rebuilds their rows."""
     async with open_services(settings, rendering=True) as ingest:
         progress.begin("Restoring")
         trash, readopter = Trash(ingest.proxy.store), _build_readopter(ingest)
@@ -83,7 +83,7 @@ async def list_trash(settings: Settings) -> list[dict[str, Any]]:
 
 
 async def rebind(settings: Settings, *, confirmed: bool, progress: Progress) -> dict[str, Any]:
-    """Returns both installation ids and, if `confirmed`, gives the database the object store's."""
+    """Returns both installation ids and, if `confirmed`, writes the object store's id to the database."""
     async with open_services(settings, access=Access.UNVERIFIED) as ingest:
         await ingest.database.check()
         ids = await ingest.installation.read()

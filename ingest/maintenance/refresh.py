@@ -25,7 +25,7 @@ from proxy.variants.variant_service import VariantService
 _SAMPLE = 200  # uploads whose measured derivation times predict the others
 
 
-_LOOK_UPS = 24  # concurrent; as many as an S3 store has slots for, so that none waits for one
+_LOOK_UPS = 24  # concurrent HEAD requests; as many as an S3 store runs at a time, so that none waits
 
 UploadVariants = tuple[UploadRow, Stored]
 
@@ -146,7 +146,7 @@ class Refresher:
         return findings
 
     async def _find_stale(self, upload_id: UploadId, stored: Stored) -> _Stale:
-        """Raises an outage. A variant that the store refuses is no obstacle to the others of its upload."""
+        """Returns the stale variants of an upload. Raises an outage; `error` has the failure of a single variant."""
         found = await self._with_metadata([*stored.values()])
         focus = None
         if any(variant.size.position is Position.FOCUS for variant in stored):

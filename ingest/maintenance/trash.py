@@ -1,8 +1,8 @@
-"""The trash: originals that no row names, kept for a while under `trash/`, with all their metadata.
+"""The trash: originals without rows, kept for TRASH_DAYS under `trash/`, with all their metadata.
 
 Every step may be the last one before a crash, and another process may write or delete rows at any time. So an original
-is deleted only after its copy was verified and its row was looked for again, and nothing but age removes a copy that an
-original could depend on.
+is deleted only after its copy was verified and its row was looked for again, and a copy in the trash that may be the
+only one is deleted only when it has expired.
 """
 
 from collections.abc import Awaitable, Callable
@@ -44,7 +44,7 @@ class Trash:
         return True
 
     async def put_back(self, upload_id: UploadId) -> bool:
-        """Copies an original back unless it is there. Returns False if neither place has it."""
+        """Copies an original back from the trash, unless it is in place. Returns False if neither place has it."""
         try:
             trashed = await self._store.head(trash_key(upload_id))
         except ObjectNotFound:

@@ -45,7 +45,7 @@ Report = Callable[[FileResult], None]
 
 
 async def upload(settings: Settings, files: Sequence[str], report: Report, *, wait: bool) -> None:
-    """Uploads `files` one after another: two at once could exceed the memory. `wait`: also until each is warmed up.
+    """Uploads `files` one by one, because two at once could exceed the memory. `wait`: waits for their warm-ups.
 
     A refused file does not stop the others. Calls `report` as soon as a file is stored or refused and, with `wait`,
     again when its warm-up has ended, so that an interrupted caller knows what is stored.
@@ -68,7 +68,7 @@ class _Uploader:
         self._max_bytes = settings.max_upload_mb << 20
 
     async def upload(self, file: str) -> Upload | None:
-        """Uploads and reports it. Returns None if it is refused."""
+        """Uploads a file and reports the result. Returns None if the file is refused."""
         try:
             upload = await self._receive(file)
         except ServiceError as error:
@@ -81,11 +81,11 @@ class _Uploader:
         read = partial(_chunks, file, self._max_bytes)
         if file != STANDARD_INPUT:
             return await receive_with_retries(self._uploads, file, read)
-        async with aclosing(read()) as chunks:  # it can be read once
+        async with aclosing(read()) as chunks:  # standard input can be read only once, so there are no retries
             return await self._uploads.receive(chunks)
 
     async def warm(self, file: str, upload: Upload) -> None:
-        """Waits until its warm-up has ended, and reports it."""
+        """Waits until the upload's warm-up has ended, and reports the result."""
         try:
             upload, job = await self._run_warm_up(upload.upload_id)
         except ServiceError as error:
@@ -114,7 +114,7 @@ async def _chunks(file: str, max_bytes: int) -> AsyncGenerator[bytes]:
     """Yields the file's bytes. Raises TooLarge beyond `max_bytes`, MissingImage if the file cannot be read."""
     seen = 0
     source = 0 if file == STANDARD_INPUT else file
-    if source == 0 and os.isatty(0):  # and Ctrl-C would not end the read
+    if source == 0 and os.isatty(0):  # Ctrl-C would not end the read
         raise MissingImage("Standard input is a terminal. Redirect an image to it with < or |.")
     try:
         async with await anyio.open_file(source, "rb", closefd=source != 0) as opened_file:

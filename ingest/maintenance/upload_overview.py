@@ -40,7 +40,7 @@ class Overview:
         self._serializer = Serializer.from_settings(settings)
 
     async def describe(self, upload_id: UploadId) -> dict[str, Any]:
-        """Returns the overview. If only one of `database` and `original` is true, a crash left it for `darkroom gc`.
+        """Returns the overview. If only one of `database` and `original` is true, a crash left a part of the upload.
 
         Raises UnknownUpload if neither knows the upload, StoreUnavailable or CatalogUnavailable.
         """
@@ -61,7 +61,7 @@ class Overview:
             }
             known = upload.variants
             standard = standard_variants_of(self._sizes, upload)
-        # Variants follow the original.
+        # # The original's metadata decides, because a change writes the database last.
         focus = focus_of(original) if original else document["focus"]
         visibility = visibility_of(original) if original else Visibility(document["visibility"])
         variants = await self._variants(upload_id, visibility, standard, known)

@@ -128,11 +128,11 @@ class Serializer:
         }
 
     def upload_url(self, upload_id: UploadId) -> str:
-        """Returns the URL of `GET /images/{uploadId}`. The CDN does not count: it may serve variants alone."""
+        """Returns the URL of `GET /images/{uploadId}`. Never below CDN_URL: a CDN may serve variants only."""
         return f"{self._public_url}/images/{upload_id}"
 
     def largest_url(self, upload: Upload) -> str:
-        """Returns the URL of the widest size, as JPEG; of those without effects, if there are any."""
+        """Returns the JPEG URL of the widest size, preferably of one without effects."""
         sides = upload.width, upload.height
         offered = offered_sizes(self._sizes, *sides).values()
         size = max(

@@ -1,4 +1,4 @@
-"""The values of an upload's fields: their limits, and how JSON is read that came from a client."""
+"""The values of an upload's fields and their limits. Parses JSON of clients strictly."""
 
 import json
 from math import isfinite
@@ -16,7 +16,7 @@ MAX_DEPTH = 16
 
 
 class InvalidJson(ValueError):
-    """The text is no JSON that every reader would understand alike. The message says why."""
+    """The text is not JSON, or JSON that readers understand differently. The message says why."""
 
 
 def parse_json(text: str | bytes) -> object:
@@ -43,7 +43,7 @@ def _refuse_constant(name: str) -> object:
 
 
 def read_focus(value: object) -> Focus:
-    """Raises InvalidField."""
+    """Returns `value` as a focus. Raises InvalidField."""
     focus = parse_focus(value) if isinstance(value, str) else None
     if focus is None:
         raise InvalidField(
@@ -54,7 +54,7 @@ def read_focus(value: object) -> Focus:
 
 
 def read_visibility(value: object) -> Visibility:
-    """Raises InvalidField."""
+    """Returns `value` as a visibility. Raises InvalidField."""
     try:
         return Visibility(str(value))
     except ValueError:
@@ -62,12 +62,12 @@ def read_visibility(value: object) -> Visibility:
 
 
 def read_owner(value: object) -> str:
-    """Raises InvalidField."""
+    """Returns `value` as an owner. Raises InvalidField."""
     return _read_name("owner", value)
 
 
 def read_external_id(value: object) -> str:
-    """Raises InvalidField."""
+    """Returns `value` as an external id. Raises InvalidField."""
     return _read_name("externalId", value)
 
 
@@ -81,7 +81,7 @@ def _read_name(field: str, value: object) -> str:
 
 
 def read_metadata(value: object) -> dict[str, Any]:
-    """Raises InvalidField for anything but a small JSON object that every database and reader can represent."""
+    """Returns `value`, a small JSON object that all databases and readers can represent. Raises InvalidField."""
     if not isinstance(value, dict):
         raise InvalidField('`metadata` must be a JSON object, such as `{"album": "summer"}`.')
     _check(value, MAX_DEPTH)

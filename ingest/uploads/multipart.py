@@ -140,7 +140,7 @@ class _Parts:
             self._refuse_unknown()
 
     def _refuse_unknown(self) -> None:
-        """Not before the image was found: a request without one is told that."""
+        """Refuses an unknown field once the image was found: without an image, the request is `missing_image`."""
         if self.found and self._unknown is not None:
             raise unknown_field(self._unknown, (self._field.decode(), *FIELDS))
 

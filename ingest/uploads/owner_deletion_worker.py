@@ -24,9 +24,9 @@ from proxy.retries import Attempts
 log = structlog.get_logger()
 
 BATCH = 50
-"""Uploads that are deleted at the same moment, with one invalidation of the CDN. Few enough for a heartbeat's time."""
+"""Uploads that are deleted concurrently, with one invalidation of the CDN."""
 _BEFORE_ALL = UploadId("00000000-0000-0000-0000-000000000000")
-"""With a deletion's time, the place in the list before which all uploads are younger or of the same moment."""
+"""The lowest id. With the time of a deletion, it makes the cursor after which the list has only older uploads."""
 _POLL_SECONDS = 5.0
 _RETRIES = (1.0, 5.0)  # seconds before another attempt at uploads that an outage kept
 
@@ -41,11 +41,11 @@ class OwnerDeletionWorker:
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
-        """Looks for a deletion at once."""
+        """Makes `run` look for a deletion at once."""
         self._wake.set()
 
     async def run(self) -> None:
-        """Runs until cancelled."""
+        """Carries out deletions until cancelled."""
         while True:
             self._wake.clear()
             try:
@@ -62,7 +62,7 @@ class OwnerDeletionWorker:
     async def run_next(self) -> bool:
         """Carries out one deletion. Returns False if none waits. Raises CatalogUnavailable or StoreUnavailable.
 
-        After an exception, or if the process dies, another run begins it anew with the uploads that are left.
+        After an exception, or if the process dies, another run continues with the uploads that are left.
         """
         deletion = await self._deletions.claim(uuid4().hex)
         if deletion is None:
@@ -104,9 +104,9 @@ class OwnerDeletionWorker:
         return deleted, len(ids)
 
     async def _still_wanted(self, owner: str, ids: Sequence[UploadId]) -> list[UploadId]:
-        """Returns those that still have the owner, and those with another one whose original is gone already.
+        """Returns the uploads that must still be deleted: those of the owner, and those whose original is gone.
 
-        Without an original, an upload cannot be given to anybody: its row would stay.
+        The owner may have changed meanwhile. But without an original, the row would stay if the deletion ended here.
         """
         found = await self._repository.find_many(ids) if ids else {}
         return [

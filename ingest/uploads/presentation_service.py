@@ -1,4 +1,4 @@
-"""Changes what visitors get of an upload, its focus and its visibility: in the original's metadata first."""
+"""Changes the focus and the visibility of uploads: in the original's metadata first."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -23,13 +23,13 @@ from proxy.variants.leases.lease_store import LeaseStore
 from proxy.variants.originals import changed_metadata, focus_of, head_original, visibility_of
 from proxy.variants.variant_service import VariantService
 
-_MAX_WRITES = 10  # as many calls must change one upload at the same moment, without a lease
+_MAX_WRITES = 10  # reached only if that many calls change one upload at the same time, without leases
 _LEASE_TIMEOUT = 30.0  # seconds; a change takes two, with nginx (EDGE_URLS) six
 
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """`focus`: None is the centre."""
+    """What a change of an upload's presentation sets. `focus`: None is the centre."""
 
     focus: Focus | None
     visibility: Visibility
@@ -87,7 +87,7 @@ class PresentationService:
             yield
 
     async def _change(self, upload_id: UploadId, changes: Mapping[str, Any]) -> tuple[Upload, Job]:
-        """Ends when original and database agree.
+        """Makes the changes, and ends when original and database agree.
 
         Without Redis, machines have no common lease, so the metadata may have been written between reading and writing
         it here. Hence the database gets only what this call changes, and an upload that either side calls private stays
@@ -124,7 +124,7 @@ class PresentationService:
     async def _remove_if_deleted(self, upload_id: UploadId) -> None:
         """Raises UnknownUpload if the upload was deleted meanwhile: its metadata may have been written after that.
 
-        The original then goes again, but only if somebody is known to have deleted the upload. Else its row may be
+        The original is then deleted again, but only if this process knows of the deletion. Otherwise the row may be
         missing for another reason, such as an older backup: `darkroom gc` and `readopt` decide. A deletion that has not
         removed the row yet looks for the original afterwards.
         """

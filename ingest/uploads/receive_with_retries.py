@@ -1,4 +1,4 @@
-"""Receives a file for a command, which waits where a client would be told to try again later."""
+"""Receives a file for a command, and retries where an HTTP client would be told to try again later."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing

@@ -1,7 +1,7 @@
 """The object `fields/{uploadId}`: the application's fields of an upload.
 
 It survives the loss of the database. Only uploads with a field have one. The database has the same in columns, for
-filters. If they differ, the database counts.
+filters. If they differ, the database is right.
 """
 
 import json

@@ -28,7 +28,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
 FIELDS = tuple(_READERS)
 """The names of the fields."""
 _ONLY_IN_TICKETS = ("owner", "visibility")
-"""The client that holds a ticket must not choose them: receipts prove the owner, and the default may be private."""
+"""Fields that the holder of a ticket must not choose: receipts prove the owner, and the default may be private."""
 
 
 @dataclass(slots=True)
@@ -71,7 +71,10 @@ class UploadFields:
         return name in _READERS
 
     def set(self, name: str, value: bytes) -> None:
-        """Raises InvalidField or Malformed. An empty value, as a form sends an empty input, is the same as none."""
+        """Sets a field from a form's text, unless the ticket has it. Raises InvalidField or Malformed.
+
+        An empty value counts as none, because forms send empty inputs.
+        """
         if name in self._given:
             raise Malformed(f"The request has two `{name}` fields. Send one.")
         self._given.add(name)
@@ -83,7 +86,7 @@ class UploadFields:
 
 
 def read_field(name: str, value: object) -> Any:
-    """Returns the value of a field that there is. Raises InvalidField."""
+    """Returns the value of a field in `FIELDS`. Raises InvalidField."""
     return _READERS[name](value)
 
 
@@ -112,13 +115,13 @@ def parse_object(body: bytes, advice: str, *, may_be_empty: bool = False) -> dic
 
 
 def unknown_field(name: str, known: Iterable[str]) -> UnknownField:
-    """`known`: the fields that the call has."""
+    """Returns the error for a field that a call does not support. `known`: the fields that it supports."""
     fields = ", ".join(f"`{each}`" for each in known)
     return UnknownField(f"There is no field `{name[:64]}`. The fields are {fields}.")
 
 
 def _decode(name: str, value: bytes) -> object:
-    """Returns what a form's text means: `metadata` is JSON. No field may have the surrogates of invalid UTF-8."""
+    """Decodes a form's text, and `metadata` as JSON. Invalid UTF-8 becomes surrogates, which no field accepts."""
     text = value.decode(errors="surrogateescape")
     if name != "metadata":
         return text

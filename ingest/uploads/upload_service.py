@@ -124,8 +124,8 @@ class UploadService:
         """Deletes original, variants, CDN copies and rows. Raises UnknownUpload or Unavailable.
 
         The rows go after the rest: if a step before fails, the upload is still listed and another call finishes the
-        work. The last step then removes what changes at the same moment wrote: the fields, or the original again.
-        Without rows, for instance after an older backup was restored, deletes what the store has, also in the trash.
+        work. The last step removes what a concurrent change may have written again: the fields or the original. Without
+        rows, for instance after an older backup was restored, deletes what the store has, also in the trash.
         """
         await self._installation.verify()
         try:
@@ -225,9 +225,9 @@ class UploadService:
             return await process.inspect(path)
 
     async def _undo(self, upload_id: UploadId) -> None:
-        """Removes rows first: a failure then leaves an orphan for gc, never a row without original.
+        """Removes the rows, then the objects: a failure leaves an original without rows, which `darkroom gc` removes.
 
-        They may have been accepted, when only the answer of the database was lost, or the client's connection.
+        The upload may have been accepted, if only the database's answer or the client's connection was lost.
         """
         try:
             async with asyncio.timeout(_COMPLETION_TIMEOUT):  # the store of commands waits for minutes in an outage
@@ -241,7 +241,7 @@ class UploadService:
 async def _attempt_each(
     work: Callable[[UploadId], Coroutine[None, None, None]], upload_ids: Sequence[UploadId]
 ) -> dict[UploadId, Exception]:
-    """Returns the failures. Raises what is no Exception, such as a cancellation."""
+    """Runs `work` for all uploads at once. Returns the failures by id. Re-raises a cancellation."""
     results = await asyncio.gather(*map(work, upload_ids), return_exceptions=True)
     failures: dict[UploadId, Exception] = {}
     for upload_id, result in zip(upload_ids, results, strict=True):

@@ -23,7 +23,7 @@ from ingest.uploads.upload_fields import FIELDS, read_field
 TICKET, RECEIPT = "darkroom-ticket+jwt", "darkroom-receipt+jwt"
 """The `typ` of each. Tickets that other libraries sign may have their default, `JWT`, or none."""
 MAX_LIFETIME = int(LIFETIME.total_seconds())
-"""Seconds until the latest `exp`. As long as a ticket may be valid, the upload that was made with it is known by it."""
+"""The most seconds that `exp` may be ahead. An upload can be found by its ticket for at least that time."""
 _ALGORITHM = "HS256"
 _OPTIONS: Options = {
     "require": ["exp", "jti"],
@@ -54,12 +54,12 @@ class Ticket:
 
 
 def is_token(text: bytes) -> bool:
-    """Whether it has the form of a JSON Web Token, valid or not."""
+    """Whether `text` has the form of a JSON Web Token, valid or not."""
     return _TOKEN.fullmatch(text) is not None
 
 
 class UploadTokens:
-    """Signs with the first of `keys`, verifies with all of them."""
+    """Signs tickets and receipts with the first of `keys`, verifies tickets with all of them."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = keys
@@ -70,13 +70,13 @@ class UploadTokens:
         return self._sign({"exp": expires, "jti": str(uuid4()), **claims}, TICKET), expires
 
     def sign_receipt(self, upload: Upload) -> str:
-        """Returns the same text for the same upload, unless the keys change: `iat` is when it was accepted."""
+        """Returns the upload's receipt, always the same text with the same keys: `iat` is when it was accepted."""
         issued = int(upload.created_at.timestamp())
         claims = {"uploadId": upload.upload_id, "owner": upload.owner, "sha256": upload.sha256, "iat": issued}
         return self._sign(claims, RECEIPT)
 
     def verify_ticket(self, token: str) -> Ticket:
-        """Raises InvalidTicket or TicketExpired."""
+        """Returns the verified ticket. Raises InvalidTicket or TicketExpired."""
         claims = self._verify(token)
         if claims["exp"] > time.time() + MAX_LIFETIME:
             raise InvalidTicket(f"The ticket's `exp` may be at most {MAX_LIFETIME} seconds ahead.")
@@ -97,7 +97,7 @@ class UploadTokens:
         return jwt.encode(claims, self._keys[0], _ALGORITHM, headers={"typ": kind})
 
     def _verify(self, token: str) -> dict[str, Any]:
-        """Returns the claims, among them a number as `exp`, and `jti`."""
+        """Returns the claims, among them `jti`, and `exp` as a number. Raises InvalidTicket or TicketExpired."""
         for key in self._keys:
             try:
                 decoded = jwt.decode_complete(token, key, [_ALGORITHM], options=_OPTIONS)
@@ -111,7 +111,7 @@ class UploadTokens:
                 raise InvalidTicket("The ticket is not valid yet: its `nbf` is ahead of this server's clock.") from None
             except jwt.InvalidAlgorithmError:
                 raise InvalidTicket(f"The ticket must be signed with {_ALGORITHM}, which its `alg` names.") from None
-            except (jwt.PyJWTError, ValueError, TypeError, OverflowError):  # whose words are for programmers
+            except (jwt.PyJWTError, ValueError, TypeError, OverflowError):  # their messages are for programmers
                 raise InvalidTicket(_UNREADABLE) from None
             if decoded["header"].get("typ", TICKET) not in (TICKET, "JWT"):
                 raise InvalidTicket("This token is no ticket. Send a ticket that your back end signed for this upload.")
@@ -123,7 +123,7 @@ class UploadTokens:
 
 
 def read_max_bytes(value: object) -> int:
-    """Raises InvalidTicket."""
+    """Returns a ticket's `maxBytes`. Raises InvalidTicket."""
     if type(value) is not int or value < 1:
         raise InvalidTicket("The ticket's `maxBytes` must be a whole number of bytes, at least 1.")
     return value

@@ -20,7 +20,7 @@ _MAX_AGE = 3600  # seconds for which a browser remembers the permission; Chromiu
 
 
 class AllowOrigins:
-    """Answers preflights of the browser calls, and names the origin in their responses. Other calls stay as they are.
+    """Answers preflights of the calls in `_METHODS` and adds CORS headers to their responses. Passes other calls on.
 
     Cookies are not allowed: Darkroom has none.
     """

@@ -40,7 +40,7 @@ class RefuseCrossSite:
 
 
 def is_cross_site(headers: Headers, public_host: str) -> bool:
-    """Requests without either header pass: they do not come from a browser.
+    """Whether a browser sent the request for another site. Without `Sec-Fetch-Site` and `Origin`, no browser did.
 
     Old browsers, and all browsers over plain HTTP to a named host, send no `Sec-Fetch-Site`. Then `Origin` must match
     `Host`, or `public_host`, because proxies rewrite `Host`.

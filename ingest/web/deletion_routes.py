@@ -1,4 +1,4 @@
-"""The calls that delete all uploads of an owner, and that show how far it is."""
+"""The calls that delete all uploads of an owner, and that show the progress of this."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response

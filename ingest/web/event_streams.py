@@ -95,7 +95,7 @@ class EventStream:
 
 
 class SharedPolls:
-    """Answers all callers of a quarter of a second by one query. Without callers there are no queries."""
+    """Answers all callers within a quarter of a second by one query. Without callers there are no queries."""
 
     def __init__(self, find_many: Callable[[Collection[UploadId]], Awaitable[dict[UploadId, Known]]]) -> None:
         self._find_many = find_many

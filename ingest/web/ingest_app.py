@@ -61,7 +61,7 @@ def create_ingest_app(settings: Settings | None = None) -> ASGIApp:
 
 
 def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) -> ASGIApp:
-    """Ingest's routes. `warm_up`: run a worker in this process. `variants`: `/docs` also describes variant requests."""
+    """Returns ingest's app. `warm_up`: run a worker in it. `variants`: `/docs` also describes variant requests."""
     proxy, settings = ingest.proxy, ingest.proxy.settings
     uploads = build_upload_service(ingest)
     idempotent_uploads = IdempotentUploads(uploads, ingest.repository, proxy.metrics)

@@ -30,7 +30,7 @@ _HEADERS = {
 
 
 class OriginalDownloads:
-    """`temporary`: folder for the copies of originals that are being sent."""
+    """Responds with originals. `temporary`: folder for the copies of those that are being sent."""
 
     def __init__(self, store: ObjectStore, temporary: Path) -> None:
         self._store = store
@@ -38,10 +38,10 @@ class OriginalDownloads:
         self._copies = 0
 
     async def respond(self, method: str, upload: Upload) -> Response:
-        """302 to a URL of the object store, which is valid for five minutes; from the disk, the whole file itself.
+        """Returns a 302 to a URL of the bucket, valid for five minutes; without a bucket, the whole file.
 
-        HEAD is answered from the row: such URLs are signed for GET alone. Raises StoreUnavailable; the returned
-        response raises UnknownUpload, OriginalDamaged, Unavailable or Overloaded before it begins.
+        HEAD is answered from the database, because such URLs are signed for GET alone. Raises StoreUnavailable; the
+        returned response raises UnknownUpload, OriginalDamaged, Unavailable or Overloaded before it begins.
         """
         name = f"{upload.upload_id}.{upload.format}"
         headers = _HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'}

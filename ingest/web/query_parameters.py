@@ -31,7 +31,7 @@ def read_query(request: Request, known: Collection[str]) -> dict[str, str]:
 
 
 def read_filter(values: dict[str, str]) -> UploadFilter:
-    """Raises InvalidField for an owner or external id that no upload can have, Malformed for other ids."""
+    """Returns a list's filter. Raises InvalidField for a wrong owner or external id, Malformed for wrong `ids`."""
     return UploadFilter(
         read_owner(values["owner"]) if "owner" in values else None,
         read_external_id(values["externalId"]) if "externalId" in values else None,
@@ -48,7 +48,7 @@ def read_limit(values: dict[str, str], wanted: UploadFilter) -> int:
 
 
 def read_ids(text: str) -> frozenset[UploadId]:
-    """Raises Malformed."""
+    """Returns the ids in `text`, which commas separate. Raises Malformed."""
     parts = text.split(",", MAX_IDS)
     ids = frozenset(upload_id for part in parts if (upload_id := parse_upload_id(part)))
     if len(parts) > MAX_IDS or not all(map(parse_upload_id, parts)):

@@ -1,4 +1,4 @@
-"""Lets uploads with a ticket in without an API key, also from pages of allowed origins. It opens nothing else."""
+"""Accepts uploads with a ticket instead of an API key, also from allowed origins. A ticket opens no other call."""
 
 from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
@@ -64,6 +64,6 @@ class AcceptTickets:
 
 
 def ticket_of(scope: Scope) -> Ticket | None:
-    """The verified ticket of a request."""
+    """Returns the verified ticket of a request; None without one."""
     ticket: Ticket | None = scope.get(_TICKET)
     return ticket

@@ -25,7 +25,7 @@ _NAMES = (*FIELDS, "maxBytes", "expiresIn")
 
 
 class TicketRoutes:
-    """`tokens`: None without `UPLOAD_KEYS`; there are no tickets then."""
+    """`POST /images/tickets`. `tokens`: None without `UPLOAD_KEYS`; the call is then 404."""
 
     def __init__(self, settings: Settings, tokens: UploadTokens | None) -> None:
         self._tokens = tokens

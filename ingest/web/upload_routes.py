@@ -115,7 +115,7 @@ class UploadRoutes:
         return self._responses.accepted(request.headers, upload, repeated=repeated)
 
     def _check_head(self, request: Request, ticket: Ticket | None, max_bytes: int) -> IdempotencyKey | None:
-        """Checks the headers before the body. Raises TooLarge or Malformed."""
+        """Checks the headers before the body is read. Returns the idempotency key. Raises TooLarge or Malformed."""
         try:
             if _content_length(request) > max_bytes + MAX_OTHER_BYTES:
                 raise too_large(max_bytes)
@@ -192,7 +192,7 @@ async def _get_only(_request: Request) -> Response:
 
 
 def _upload_id(request: Request) -> UploadId:
-    """Raises UnknownUpload, and UnknownField for a query parameter: calls of one upload have none."""
+    """Returns the id in the path. Raises UnknownUpload, or UnknownField for any query parameter."""
     upload_id = parse_upload_id(request.path_params["upload_id"])
     if upload_id is None:
         raise UnknownUpload("An upload id must be a lower-case UUID.")

@@ -23,7 +23,7 @@ _FIRST_DELAY, _LONGEST_DELAY = 5.0, 2 * 3600.0
 
 
 class WebhookWorker:
-    """Sends webhooks until each was accepted once, or for a day. Several processes may run it: each sends others.
+    """Sends webhooks until each was accepted once, or for a day. Several processes may run one: each sends others.
 
     A webhook is sent again if its process dies before the outbox has recorded the delivery: its id is then the same.
     """
@@ -34,7 +34,7 @@ class WebhookWorker:
         self._metrics = metrics
 
     async def run(self) -> None:
-        """Runs until cancelled."""
+        """Sends webhooks until cancelled."""
         while True:
             try:
                 while await self.send_due():
@@ -86,7 +86,7 @@ class WebhookWorker:
 
 
 def open_webhook_worker(settings: Settings, outbox: WebhookOutbox, metrics: Metrics) -> WebhookWorker:
-    """`settings`: with a WEBHOOK_URL."""
+    """Returns a worker. `settings` must have a WEBHOOK_URL."""
     assert settings.webhook_url
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret]
     sender = WebhookSender(

@@ -51,7 +51,7 @@ _BLOCKING_TIMEOUT = 12  # seconds; BullMQ's workers block in one command for up 
 _FOREIGN_DELAY = 10.0  # seconds until a job of another installation is offered again
 _WARNING_INTERVAL = 60.0  # seconds
 _NEWEST = 100  # jobs of each state that are looked at for their installation
-_RECENT = 86_400.0  # seconds; jobs of an installation that has left are kept for longer
+_RECENT = 86_400.0  # seconds; older jobs may be of an installation that no longer uses the queue
 _GRACE = 20.0  # seconds for a stopping worker to finish its jobs, which are then handed back
 
 
@@ -93,7 +93,8 @@ class BullmqQueue:
         async with translated(_PUBLISH_TIMEOUT):
             job = await self._queue.getJob(upload_id)
             failed = job is not None and await self._queue.getJobState(upload_id) == "failed"
-        # Otherwise failed, and unfinished in the database: the database was unavailable. A new attempt may succeed.
+        # A job that failed for another reason, but is unfinished in the database, met an outage of the database: a new
+        # attempt may succeed.
         has_stalled = failed and job.stalledCounter > _RECOVERY["maxStalledCount"]
         return (job.failedReason or "The job stalled too often.") if has_stalled else None
 
@@ -150,7 +151,7 @@ class BullmqQueue:
             await self._redis.aclose()
 
     async def _leave_foreign(self, job: Job, token: str) -> None:
-        """Puts a job of another installation back for its own workers. Jobs of other producers name none."""
+        """Returns a job of another installation to the queue. Jobs of other producers name no installation."""
         owner = _owner(job)
         if owner in (None, await self._installation_id()):
             return
@@ -206,7 +207,7 @@ async def _process(handle: Handler, job: Job) -> str | None:
     reporter = _ProgressReporter(job)
     final_attempt = job.attemptsMade + 1 >= (job.opts or {}).get("attempts", 1)
     try:
-        # Redis may hold another job for this upload, unless its id is the upload's.
+        # If the job's id is not the upload id, Redis may hold another job for this upload.
         exclusive = job.id == upload_id
         status = await handle(
             Delivery(upload_id, final_attempt=final_attempt, exclusive=exclusive, report=reporter.report)

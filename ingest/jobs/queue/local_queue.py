@@ -17,13 +17,13 @@ log = structlog.get_logger()
 
 _POLL_SECONDS = 5.0
 _MAX_TAKEN = 64
-"""Jobs that this process runs, or left because of an unexpected error and does not look at for some seconds."""
+"""The most jobs that a process holds: those that it runs, and those that it avoids for seconds after an error."""
 
 
 class LocalQueue:
-    """Holds no jobs itself, so it loses none: the table has their attempts and when the next one is due.
+    """Reads jobs from the database, which also has their attempts and the time of the next one. So it loses none.
 
-    `poll_seconds`: how soon it finds jobs that another process published or left unfinished.
+    `poll_seconds`: the time after which it finds jobs that another process published or left unfinished.
     """
 
     def __init__(self, repository: JobRepository, *, poll_seconds: float = _POLL_SECONDS) -> None:

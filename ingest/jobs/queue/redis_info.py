@@ -19,9 +19,10 @@ _TIMEOUT = 5.0  # seconds for all commands together
 
 @dataclass(frozen=True, slots=True)
 class RedisFacts:
-    """`policy` is its `maxmemory-policy`. `persistent`: whether a restart keeps its data; None if unknown.
+    """A Redis server. `policy`: its `maxmemory-policy`. `persistent`: whether a restart keeps data; None if unknown.
 
-    `is_cluster`: Redis Cluster, which refuses the scripts of BullMQ, as their keys are on several nodes.
+    `is_cluster`: whether it is a Redis Cluster, which refuses BullMQ's scripts, because their keys are on several
+    nodes.
     """
 
     version: str

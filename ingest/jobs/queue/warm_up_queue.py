@@ -18,7 +18,7 @@ ATTEMPTS = len(DELAYS) + 1
 
 
 class TryAgain(Exception):
-    """This attempt failed for a temporary reason. The next one is due after `seconds`; BullMQ has its own delays."""
+    """This attempt failed for a temporary reason. The next one is due after `seconds`, or after BullMQ's own delay."""
 
     def __init__(self, reason: str, seconds: float) -> None:
         super().__init__(reason)
@@ -31,7 +31,7 @@ async def _ignore_progress(_progress: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt at a job. `final_attempt`: the queue makes no other, whatever the count in the job's row.
+    """One attempt at a job. `final_attempt`: the queue makes no further one, whatever number the job's row has.
 
     `exclusive`: the queue delivers this job to no other worker meanwhile. So if it is `processing`, either its worker
     is dead, or a command that the queue does not know of (`darkroom warm`, `darkroom upload --wait`) runs it; the
@@ -48,8 +48,11 @@ class Delivery:
 
 
 Handler = Callable[[Delivery], Awaitable[JobStatus | None]]
-"""Runs the job. May raise UnknownUpload and CatalogUnavailable before the job begins, and TryAgain, but not on the
-final attempt. The queue delivers it again after the last two."""
+"""Runs a job. Returns its final status, or None if it was not claimable or was deleted meanwhile.
+
+May raise UnknownUpload and CatalogUnavailable before the job begins, and TryAgain, but not on the final attempt. After
+CatalogUnavailable and TryAgain, the queue delivers the job again.
+"""
 
 
 async def try_to_publish(queue: "WarmUpQueue", upload_id: UploadId) -> None:

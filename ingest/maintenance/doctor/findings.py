@@ -11,7 +11,7 @@ from proxy.errors import ServiceError
 
 log = structlog.get_logger()
 
-DEADLINE = 30.0  # seconds for one check; calls to S3 time out after ten, telling nginx takes four and its requests
+DEADLINE = 30.0  # seconds for one check; a call to S3 takes up to ten, an invalidation in nginx four and more
 
 
 class Verdict(StrEnum):

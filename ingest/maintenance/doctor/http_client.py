@@ -33,7 +33,7 @@ class Answer:
 
 
 Fetch = Callable[[str], Awaitable[Answer]]
-"""Raises CdnUnavailable."""
+"""Fetches a URL. Raises CdnUnavailable."""
 
 
 class _NoRedirects(HTTPRedirectHandler):
@@ -60,9 +60,9 @@ def _fetch(url: str) -> Answer:
 
 
 async def announce_upload(url: str, length: int) -> Answer | None:
-    """Announces a multipart body of `length` bytes, and returns what the server says before it gets any.
+    """Announces a multipart body of `length` bytes and sends none of it. Returns the server's response.
 
-    100 means that it would take the body. None: it waits for the body. Raises Unavailable. Uses no proxy.
+    Status 100: the server would accept the body. None: it waits for the body. Raises Unavailable. Uses no proxy.
     """
     return await anyio.to_thread.run_sync(_announce, url, length, abandon_on_cancel=True)
 
@@ -93,7 +93,7 @@ def _announce(url: str, length: int) -> Answer | None:
 
 
 def _read_head(connection: http.client.HTTPConnection) -> Answer | None:
-    """Unlike http.client, does not skip the response 100."""
+    """Reads status and headers of the next response. Unlike http.client, does not skip the response 100."""
     with connection.sock.makefile("rb") as reader:
         try:
             match = re.match(rb"HTTP/1\.[01] (\d{3})\b", reader.readline(_MAX_LINE))

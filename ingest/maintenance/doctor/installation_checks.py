@@ -9,7 +9,7 @@ from proxy.model import new_upload_id
 from proxy.storage.object_store import ObjectStore
 
 _OF_A_RIGHT = ("AccessDenied", "403", "other")
-"""Reasons that a missing right may have. With others, such as expired keys, the store refuses every call."""
+"""Error codes of a missing permission. With others, such as those of expired keys, the store refuses every call."""
 
 
 async def installation_ids(installation: Installation) -> CheckResult:

@@ -62,8 +62,8 @@ async def temporary_files(settings: Settings) -> CheckResult:
 def privacy(folder: Path) -> CheckResult:
     """Checks that other accounts of this machine cannot enter `folder` or what is in it.
 
-    Darkroom creates everything for its own account only; earlier versions and other programs may not have. A folder of
-    another account, such as a volume's, cannot be changed: then its content is judged.
+    Darkroom creates everything for its own account only; earlier versions and other programs may not have. If the
+    folder belongs to another account, as a volume's may, only what is in it is checked.
     """
     if not folder.exists():
         return skipped(f"{folder} does not exist yet; Darkroom creates it for its own account only.")
@@ -114,7 +114,7 @@ def codecs(versions: Mapping[str, str]) -> CheckResult:
 
 
 async def render_processes(settings: Settings) -> CheckResult:
-    """Starts one, and checks that the kernel locks it and that it can decode the watermarks."""
+    """Starts a render process, and checks that the kernel restricts it and that it can decode the watermarks."""
     limits = Limits(settings.min_side, settings.max_side)
     try:
         worker = await RenderWorker.start(

@@ -65,7 +65,7 @@ async def local() -> CheckResult:
 
 
 def _shown(owner: str) -> str:
-    """Jobs of other producers may name anything."""
+    """Formats an installation id for people. Jobs of other producers may name anything, which is quoted and cut off."""
     try:
         return str(UUID(owner))
     except ValueError:

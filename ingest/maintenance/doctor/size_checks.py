@@ -1,4 +1,4 @@
-"""Checks that the memory for one image is enough for what the configured sizes ask for."""
+"""Checks that the memory for one image is enough for the configured sizes."""
 
 from dataclasses import replace
 

@@ -21,7 +21,7 @@ def _original() -> str:
 
 
 def _variant(visibility: Visibility = Visibility.PUBLIC) -> str:
-    """Returns a key among the variants that is not a variant's, so edges and listings ignore it."""
+    """Returns a key below the variants' prefix that names no variant, so edges and listings ignore it."""
     return f"{variants_prefix(new_upload_id(), visibility)}doctor"
 
 

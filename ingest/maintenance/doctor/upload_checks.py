@@ -30,7 +30,7 @@ _ADVICE: Mapping[int, str] = {
 async def limit(public_url: str, max_upload_mb: int, announce: AnnounceUpload) -> CheckResult:
     """Announces the largest upload by its length: a quarter of a kilobyte is sent, and nothing is stored.
 
-    nginx answers itself, because it reads a whole body first. So a second server behind it is not asked.
+    nginx answers the announcement itself, so servers behind it are not checked.
     """
     url = f"{public_url}/images/upload"
     try:

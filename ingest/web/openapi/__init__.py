@@ -52,7 +52,7 @@ _TYPES: dict[str, Any] = {
 
 
 def describe(settings: Settings, *, variants: bool) -> Json:
-    """The document as JSON. `variants`: whether this server serves variants besides uploads."""
+    """Returns the document. `variants`: whether this server serves variants besides uploads."""
     values = _values(settings, variants=variants)
 
     def fill(found: re.Match[str]) -> str:
@@ -105,7 +105,7 @@ def _values(settings: Settings, *, variants: bool) -> Json:
 
 
 def _schemas(sizes: Sizes) -> Json:
-    """Schemas by name. `urls` has every format of every size, but may lack sizes that never enlarge."""
+    """Returns schemas by name. `urls` has every format of every size, but may lack sizes that never enlarge."""
     _, found = TypeAdapter.json_schemas(
         [(name, "serialization", TypeAdapter(each)) for name, each in _TYPES.items()],
         ref_template="#/components/schemas/{model}",
@@ -128,7 +128,7 @@ def _closed(properties: Json) -> Json:
 
 
 def _private(public: Json) -> Json:
-    """The description of a private variant, which needs a token and is kept by browsers alone."""
+    """Returns the description of private variants, which need a token and are cached by browsers only."""
     private: Json = deepcopy(public)
     get = private["get"]
     get |= {"operationId": "getPrivateVariant", "summary": "Get a variant of a private upload"}
@@ -140,7 +140,7 @@ def _private(public: Json) -> Json:
 
 
 def _head(get: Json, name: str) -> Json:
-    """The description of HEAD, which has no content and ignores ranges (RFC 9110, 14.2)."""
+    """Returns the description of HEAD, which has no content and ignores ranges (RFC 9110, 14.2)."""
     head: Json = deepcopy(get) | {"operationId": name, "summary": f"{get['summary']}: headers alone"}
     head["parameters"] = [each for each in get["parameters"] if "Range" not in each["name"]]
     head["problems"].remove("UNSATISFIABLE")
