@@ -2,7 +2,7 @@
 
 FORGET_PATH = "/edge/forgotten"
 FORGET_HEADER = "X-Edge-Forget"
-"""Of requests that make nginx forget a variant, with EDGE_SECRET, and of the response to them."""
+"""Header of requests that make nginx forget a variant, with EDGE_SECRET as its value, and of their responses."""
 
 FORGOTTEN_AGE = 1
 """The `max-age` of the 404 in the place of a variant: the least for which nginx caches."""

@@ -47,7 +47,7 @@ class ServiceError(Exception):
         self.retry_after = retry_after  # seconds until trying again makes sense
 
     def fresh_copy(self) -> "ServiceError":
-        """A copy to cache or raise again, without the traceback, which would keep every frame alive."""
+        """Returns a copy to cache or raise again, without the traceback, which would keep every frame alive."""
         return type(self)(str(self), retry_after=self.retry_after)
 
 
