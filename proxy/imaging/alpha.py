@@ -5,11 +5,11 @@ from PIL import Image
 from proxy.imaging.content import bands
 
 _PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
-_KEY_SCALE = {"L;2": 85, "L;4": 17}  # Pillow scales samples of 2 and 4 bits to 8, but not the key
+_KEY_SCALE = {"L;2": 85, "L;4": 17}  # Pillow scales samples of 2 and 4 bits to 8, but not the transparent colour
 
 
 def to_plain_channels(image: Image.Image, stored: str) -> Image.Image:
-    """Converts palettes, bitmaps and colour keys of 8 bits or fewer. `stored` is the raw mode of the file's samples."""
+    """Converts palettes, bitmaps and transparent colours of up to 8 bits. `stored`: raw mode of the file's samples."""
     key = _decoded_key(image.info.get("transparency"), stored)
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if key is not None or image.mode == "PA" else "RGB")
@@ -54,7 +54,7 @@ def drop_redundant_channels(image: Image.Image) -> Image.Image:
 
 
 def _is_grey(image: Image.Image) -> bool:
-    """Whether red, green and blue are the same everywhere. Looks at some rows at a time: most images end it at once."""
+    """Whether red, green and blue are equal everywhere. Reads some rows at a time: most images differ in the first."""
     for band in bands(image):
         red, green, blue = band.split()[:3]
         if not red.tobytes() == green.tobytes() == blue.tobytes():

@@ -31,7 +31,7 @@ def attention_point(original: Original, target: Target) -> tuple[float, float]:
 
 
 def _preview(original: Original) -> Image.Image:
-    """A small upright image in opaque sRGB."""
+    """Returns a small upright image in opaque sRGB."""
     pixels = original.pixels
     scale = min(1, _SIDE / max(pixels.size))
     size = max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale))

@@ -41,7 +41,7 @@ def color_of_code_points(body: bytes) -> tuple[Curve, tuple[Point, Point, Point]
 
 
 def _narrow(curve: Curve) -> Curve:
-    """For samples of 8 bits whose black is 16 and whose white is 235; deeper ones have the same fractions nearly."""
+    """Returns `curve` for narrow range: black is 16 of 255, white 235; nearly the same fractions in deeper samples."""
     return lambda sample: curve(min(1.0, max(0.0, (sample * 255 - 16) / 219)))
 
 
@@ -50,14 +50,14 @@ def _bt709(sample: float) -> float:
 
 
 def _pq(sample: float) -> float:
-    """BT.2100, table 4."""
+    """Returns the light of a PQ sample, 1 for reference white (BT.2100, table 4)."""
     power = sample ** (32 / 2523)
     light = (max(0.0, power - 0.8359375) / (18.8515625 - 18.6875 * power)) ** (16384 / 2610)
     return float(light * 10_000 / REFERENCE_WHITE)
 
 
 def _hlg(sample: float) -> float:
-    """BT.2100, table 5, with the system gamma for each channel, which is exact for greys."""
+    """Returns the light of an HLG sample (BT.2100, table 5). The system gamma per channel is exact for greys."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = sample**2 / 3 if sample <= 0.5 else (exp((sample - c) / a) + b) / 12
     return float(scene**_HLG_GAMMA * _HLG_PEAK / REFERENCE_WHITE)

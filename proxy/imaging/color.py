@@ -17,14 +17,14 @@ from proxy.model import ColorSpace
 
 _ALPHA = {"RGBA": "RGB", "RGBa": "RGB", "LA": "L", "La": "L"}
 _SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}  # image mode: the colour space that its profile must have
-_COMMON = 1 << 16  # bytes
-_SAME = 1  # level, by which rounding differs
+_COMMON = 1 << 16  # bytes of the largest profile of which several are cached
+_SAME = 1  # difference in levels that rounding alone makes
 _VISIBLE = 0.05  # of white's light, in one channel; Adobe RGB and Display P3 lose 0.18 in sRGB, PAL and dull inks 0.04
 
 
 @dataclass(frozen=True, slots=True)
 class _Conversion:
-    """`transform` is None if the samples stay as they are. `space`: what they are in afterwards."""
+    """A conversion of samples. `transform`: None if they do not change. `space`: their space afterwards."""
 
     transform: ImageCms.ImageCmsTransform | None = None
     space: ColorSpace = ColorSpace.SRGB
@@ -59,7 +59,7 @@ def reached_space(profile: bytes | None, mode: str, wanted: ColorSpace) -> Color
 
 
 def to_exact_space(image: Image.Image, profile: bytes | None, space: ColorSpace) -> Image.Image:
-    """Converts as `to_color_space` does, but colours also to a `space` that is larger than they need."""
+    """Converts as `to_color_space` does, but colours always to `space`, even if sRGB suffices."""
     converted = to_color_space(image, profile, space)
     if converted.mode in ("L", "LA") or reached_space(profile, image.mode, space) is space:
         return converted  # grey is the same in all spaces
@@ -77,7 +77,7 @@ def color_in(space: ColorSpace, color: str) -> str:
 
 
 def _conversion(profile: bytes | None, mode: str, wanted: ColorSpace) -> _Conversion:
-    """Caches `_build`, which takes five milliseconds, and fifty for inks."""
+    """Returns the result of `_build` from a cache: it takes five milliseconds, and fifty for inks."""
     if not profile:
         return _Conversion()
     return (_common if len(profile) <= _COMMON else _large[wanted])(profile, mode, wanted)
@@ -95,13 +95,13 @@ def _build(profile: bytes, mode: str, wanted: ColorSpace) -> _Conversion:
 
 
 _common = lru_cache(maxsize=16)(_build)  # of a few kilobytes each: cameras and phones share some tens
-_large = {space: lru_cache(maxsize=1)(_build) for space in ColorSpace}  # the variants of an original follow each other
+_large = {space: lru_cache(maxsize=1)(_build) for space in ColorSpace}  # an original's variants are rendered together
 
 
 def _build_for(profile: bytes, mode: str, space: ColorSpace) -> _Conversion:
-    """Returns the conversion from `profile` to `space`. One that cannot be used, or changes nothing, has no transform.
+    """Returns the conversion from `profile` to `space`. No transform: `profile` cannot be used or changes nothing.
 
-    Names of profiles say nothing: what a profile does is tried out on colours from all over its space.
+    A profile's name is ignored: its effect is tested on colours from all over its space.
     """
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
@@ -160,7 +160,7 @@ def _is_larger(wide: _Conversion, narrow: _Conversion, mode: str) -> bool:
 
 @cache
 def _samples(mode: str) -> Image.Image:
-    """All greys, and for RGB and inks also a grid of colours."""
+    """Returns all greys, and for RGB and inks also a grid of colours."""
     greys = [bytes([grey] * len(mode)) for grey in range(256)]
     steps = {"L": 256, "RGB": 15, "CMYK": 51}
     colors = [bytes(each) for each in product(range(0, 256, steps[mode]), repeat=len(mode))]

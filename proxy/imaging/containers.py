@@ -71,7 +71,7 @@ def sniff(head: bytes) -> SourceFormat | None:
 
 
 def jpeg_segments(file: BinaryIO, most: int, start: int = 0) -> Iterator[Part]:
-    """Yields the segments from the picture at `start` to the header of its first scan, inclusive.
+    """Yields the segments of the image that begins at `start`, to the header of its first scan, inclusive.
 
     Skips bytes between segments, as decoders do. Raises TooManyParts after `most` steps: segments, fill bytes, markers
     without a body, and skipped pieces of up to 64 KiB count as one step each.

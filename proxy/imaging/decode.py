@@ -136,7 +136,7 @@ def _find_exif_chunk(path: OriginalFile) -> bytes | None:
 
 
 def _is_animated(path: OriginalFile, image: Image.Image, format: SourceFormat) -> bool:
-    """Whether the file has more than one frame. Pages of a TIFF, and images of a HEIC, are none."""
+    """Whether the file has more than one frame. Pages of a TIFF and images of a HEIC do not count."""
     match format:
         case SourceFormat.PNG:
             return _is_animated_png(path)
@@ -190,7 +190,7 @@ def _decode_pixels(
     except OSError:
         if image.format not in _JPEG:
             raise
-        # At an eighth, as inspections have it, the missing half of a last block would not be seen.
+        # At an eighth of the size, as inspections decode, the missing half of a last block would not be seen.
         larger = tier if tier >= SMALL_TIER else DECODE_TIER
         image, scale = decode_without_end(path, decode_size((width, height), larger))
     if image.mode == "I;16":  # HEIC of 10 or 12 bits
@@ -207,7 +207,7 @@ def _decode_pixels(
 
 
 def _clear_beyond_frame(image: Image.Image) -> Image.Image:
-    """Makes the screen around a GIF's first frame transparent, as viewers do; Pillow fills it with a colour."""
+    """Makes the canvas around a GIF's first frame transparent, as viewers do; Pillow fills it with a colour."""
     frame = getattr(image, "dispose_extent", None)
     if frame in (None, (0, 0, *image.size)):
         return image

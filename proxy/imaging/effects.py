@@ -32,7 +32,7 @@ def apply_effects(image: Image.Image, target: Target, original: tuple[int, int])
 
 
 def _pixel_ratio(target: Target, original: tuple[int, int]) -> float:
-    """Device pixels of one CSS pixel: fewer than the density where the original is too small for it."""
+    """Returns the device pixels of one CSS pixel: less than the density if the original is too small for it."""
 
     def scaled(density: int) -> int:
         width, height = (side and side // target.density * density for side in (target.width, target.height))
@@ -54,7 +54,7 @@ def _blur(image: Image.Image, sigma: float) -> Image.Image:
 
 
 def _sharpen(image: Image.Image, amount: float) -> Image.Image:
-    """An unsharp mask of the colours: alpha stays, and hidden colours have no influence."""
+    """Applies an unsharp mask to colours. Alpha stays; colours of transparent pixels have no influence."""
     sharp = Image.blend(_blur(image, SHARPEN_SIGMA), image, 1 + amount)
     if image.mode in ("LA", "RGBA"):
         sharp.putalpha(image.getchannel("A"))

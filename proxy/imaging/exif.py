@@ -41,7 +41,7 @@ _UNTRUE = {
     0x8773,  # a colour profile, as in TIFF
     0x02BC,  # XMP, as in TIFF
 }
-"""Tags that describe the samples of the original, their number for a length, or positions in it."""
+"""Tags that describe the samples of the original, their number per length, or positions in it: untrue of a variant."""
 
 _COLOR_SPACES = {ColorSpace.SRGB: 1, ColorSpace.DISPLAY_P3: 0xFFFF}  # uncalibrated, which a profile explains
 

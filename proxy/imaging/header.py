@@ -54,8 +54,8 @@ class Header:
     """`kind` decides how the file is decoded (see `memory_estimate.PILLOW`); sides are pixels in stored orientation.
 
     `coefficient_bytes`: what a JPEG decoder holds for the whole image, if it has several scans to combine.
-    `extra_bytes`: what a TIFF decoder holds for a strip, a GIF's frame adds, or AVIF and HEIC of over 8 bits add.
-    `interlaced`: a PNG whose rows are complete only at its end.
+    `extra_bytes`: what a TIFF decoder holds for a strip, what a GIF's partial frame adds, or what more than 8 bits add
+    in AVIF and HEIC. `interlaced`: a PNG whose rows are complete only at its end.
     """
 
     kind: str
@@ -72,7 +72,7 @@ class Header:
 
     @property
     def is_scaled_cheaply(self) -> bool:
-        """Whether a small image takes much less time to decode than a large one: of JPEGs of a single scan."""
+        """Whether decoding at a reduced scale takes much less time, as for a JPEG of a single scan."""
         return self.kind.startswith("jpeg") and not self.coefficient_bytes
 
     @property
@@ -96,7 +96,7 @@ class _UnexpectedStructureError(Exception):
 
 
 def read_header(path: OriginalFile) -> Header | None:
-    """Returns None unless the file is of a known format and of the expected structure. Blocks on file I/O.
+    """Returns the header; None for an unknown format or an unexpected structure. Blocks on file I/O.
 
     Raises Undecodable for more than `MAX_MARKERS` markers or chunks before the pixels, and for rare kinds of TIFF.
     """
@@ -124,7 +124,7 @@ def stated_sides(path: OriginalFile) -> tuple[int, int]:
 
 
 def unsupported_kind(path: OriginalFile) -> str | None:
-    """Returns what is unusual in a JPEG's frame, for a sentence, if decoders do not support it."""
+    """Names a kind of JPEG that decoders do not support, such as `12-bit JPEG`. Returns None for all other files."""
     with path.open("rb") as file, suppress(TooManyParts, OSError, IndexError):
         if sniff(file.read(SNIFFED)) is not SourceFormat.JPEG:
             return None
@@ -225,7 +225,7 @@ def _extended_webp(file: BinaryIO, flags: int) -> str:
 
 
 def _gif(file: BinaryIO) -> Header:
-    """Reads the sides of the screen, which its first image may exceed."""
+    """Reads the sides of the canvas, or the larger ones that its first image needs."""
     file.seek(6)
     width, height = struct.unpack("<HH", file.read(4))
     for block in gif_blocks(file, MAX_GIF_BLOCKS):

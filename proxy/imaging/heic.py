@@ -9,7 +9,7 @@ from proxy.errors import UnsupportedFormat
 
 @cache
 def load() -> None:
-    """Loads the library, on first use or before the lock. Raises UnsupportedFormat if it is not installed."""
+    """Loads the library, on first use or before the sandbox. Raises UnsupportedFormat if it is not installed."""
     if not system.has_pillow_heif():
         raise UnsupportedFormat("HEIC is not accepted: this server lacks pillow-heif. Convert the file to JPEG.")
     heif = import_module("pillow_heif")

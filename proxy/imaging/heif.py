@@ -26,7 +26,8 @@ class HeifImage:
     """The first image. Sides are stored pixels, (0, 0) if unknown.
 
     `nclx`: primaries, transfer and matrix of ITU-T H.273. `metadata`: kinds (`Exif`, `mime`) and places in the file of
-    metadata. `others`: whether there are auxiliary images other than alpha, or thumbnails.
+    metadata. `depth`: bits of a sample. `has_auxiliary`: whether there are auxiliary images other than alpha.
+    `has_provenance`: whether there is a C2PA manifest.
     """
 
     width: int = 0
@@ -136,7 +137,7 @@ def _metadata_items(data: BinaryIO, listed: Part) -> Iterator[tuple[int, bytes]]
 def _places(body: bytes, wanted: set[int], within: int | None) -> Iterator[tuple[int, tuple[int, int]]]:
     """Yields id, start and length in the file of each wanted item, or of its first piece.
 
-    `within`: where the box of small items begins.
+    `within`: position in the file of `idat`, the box of small items; None without one.
     """
     version = body[0]
     offset_bytes, length_bytes, base_bytes, index_bytes = body[4] >> 4, body[4] & 15, body[5] >> 4, body[5] & 15

@@ -44,7 +44,7 @@ def grey_profile(curve: Curve) -> bytes:
 
 
 def color_profile(curve: Curve, primaries: Sequence[Point], white: Point) -> bytes:
-    """Raises ZeroDivisionError for primaries on one line."""
+    """Returns an RGB profile of a display. Raises ZeroDivisionError for primaries on one line."""
     columns = zip((b"rXYZ", b"gXYZ", b"bXYZ"), _colorants(primaries, white), strict=True)
     return _profile(
         b"RGB ", {name: _xyz(column) for name, column in columns} | dict.fromkeys(_COLOR_CURVES, _table(curve))
@@ -88,7 +88,7 @@ def split_curves(profile: bytes) -> tuple[list[list[int]], bytes | None] | None:
 
 @cache
 def linear_tables() -> list[int]:
-    """The table for samples that have sRGB's curve already."""
+    """Returns the table for samples that have sRGB's curve already."""
     return [(value + 128) // 257 for value in range(65536)]
 
 
@@ -108,7 +108,7 @@ def _curve_in(profile: bytes, tag: tuple[int, int]) -> Curve:
 
 
 def _light(lightness: float) -> float:
-    """The luminance of CIELAB's lightness, both 0 to 1."""
+    """Returns the luminance of CIELAB's lightness, both 0 to 1."""
     return ((100 * lightness + 16) / 116) ** 3 if lightness > 0.08 else 100 * lightness / (24389 / 27)
 
 
@@ -149,7 +149,7 @@ def _interpolate(nodes: Sequence[int], place: float) -> float:
 
 
 def _with_srgb_curves(profile: bytes, count: int, names: Sequence[bytes]) -> bytes:
-    """Lets the entries of the curves refer to sRGB's, which is added at the end."""
+    """Returns `profile` with sRGB's curve, which is added at the end, in place of its own curves."""
     padded = profile + bytes(-len(profile) % 4)
     changed = bytearray(padded + _SRGB_CURVE)
     for entry in range(132, 132 + 12 * count, 12):

@@ -56,7 +56,7 @@ def inspect(path: OriginalFile, limits: Limits) -> Inspection:
     header = read_header(path)
     original = decode(path, _PLACEHOLDER_SIDE if header and header.is_scaled_cheaply else DECODE_TIER, limits)
     by_pillow = not vips.is_installed() or header is None or header.kind.endswith("16")
-    if original.format is SourceFormat.PNG and by_pillow:  # libvips does it itself
+    if original.format is SourceFormat.PNG and by_pillow:  # libvips refuses missing rows itself
         raise_if_rows_are_missing(pixel_chunks(path))
     width, height = original.upright_size
     small = to_srgb(unpremultiply(_downscale(original.pixels)), original.profile)

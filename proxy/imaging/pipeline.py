@@ -71,8 +71,8 @@ def render(
 ) -> Iterator[Rendered]:
     """Renders all targets of the original at `path`. Yields each when it is ready; decodes once for each tier.
 
-    `accept` is asked for each index directly before it is rendered. Those that it declines are left out. `watermarks`:
-    the files of all watermarks that the targets name.
+    `accept` is called with each index just before its target is rendered; if it returns False, the target is left out.
+    `watermarks`: the files of all watermarks that the targets name.
 
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
@@ -223,9 +223,9 @@ def _exif_of_variant(original: Original, image: Image.Image, target: Target) -> 
 
 
 def _shape(target: Target) -> tuple[int, int, int, str]:
-    """The sort key: targets of one shape share their pixels, and the largest tier comes last.
+    """Returns the sort key of a target. Targets with the same key share their pixels; the largest tier comes last.
 
-    Only the fields that `encode_target` alone reads are left out. So a new field is part of the shape.
+    Only the fields that `encode_target` alone reads are left out, so a new field is part of the key.
     """
     background = target.background if target.fit is Fit.PAD else ""
     pixels = replace(

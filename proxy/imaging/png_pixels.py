@@ -1,6 +1,6 @@
-"""Reduces a PNG to the chunks that its pixels need, so that damage in all others concerns no decoder.
+"""Reduces a PNG to the chunks that its pixels need, so that damage in other chunks does not reach a decoder.
 
-Also tells whether the compressed rows are as many as the header announces (ISO 15948, 7.2, 8 and 10).
+Also checks that the compressed rows are as many as the header announces (ISO 15948, 7.2, 8 and 10).
 """
 
 import struct

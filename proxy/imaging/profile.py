@@ -1,4 +1,4 @@
-"""Finds the colours that a file's samples mean, as an ICC profile, whatever way the file says it.
+"""Finds the ICC profile of a file's samples, in whichever way the file states its colours.
 
 JPEG, WebP and TIFF contain a profile. PNG has four ways: cICP, iCCP, sRGB, gAMA with cHRM; the first of them that is
 sound counts (PNG specification, third edition, 4.3). AVIF and HEIC have a profile, or code points.
@@ -131,7 +131,7 @@ def _inflate(body: bytes) -> bytes | None:
 
 
 def _gamma_and_primaries(gamma: bytes, points: bytes, *, grey: bool) -> bytes | None:
-    """Both count in hundred thousandths. Without one of them, sRGB's is assumed."""
+    """Returns the profile of gAMA and cHRM, in hundred thousandths. Without one of them, sRGB's values are assumed."""
     exponent = int.from_bytes(gamma) if len(gamma) == 4 else 0
     white, primaries = D65, SRGB
     if len(points) == 32:
@@ -169,4 +169,4 @@ _READERS: dict[SourceFormat | None, Callable[[BinaryIO], bytes | None]] = {
     SourceFormat.TIFF: _tiff,
     SourceFormat.HEIC: _heif,
 }
-"""Browsers ignore profiles in GIF."""
+"""The reader of each format. GIF has none, because browsers ignore profiles in GIF."""

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from proxy.model import Fit
 
 DECODE_TIER = 800
-"""Pixels. Targets up to this side share one decode; larger ones share the next doubling. So a warm-up decodes once or
-twice for all standard sizes, a single request renders the same bytes, and a new size changes no other."""
+"""The lowest decode tier, in pixels. Targets of a tier share one decode: those up to this side, those up to twice this
+side, and so on. So a warm-up decodes once or twice for all standard sizes, a single request renders the same bytes, and
+a new size changes no other."""
 
 SMALL_TIER = 400
-"""The tier of targets up to this side, of originals that decoders scale cheaply (`Header.is_scaled_cheaply`). It takes
-up to half of the time off them; a warm-up decodes once more, and saves as much by smaller resizes
+"""The tier of targets up to this side, of originals that decoders scale cheaply (`Header.is_scaled_cheaply`). It saves
+up to half of their time. A warm-up decodes once more for it, and saves as much by smaller resizes
 (docs/decisions/0003-pipeline.md)."""
 
 JPEG_MARGIN = 1.25

@@ -71,7 +71,7 @@ class DeepSamples:
         return Image.merge(_MODES[len(colors + alpha)], colors + alpha)
 
     def _keyed(self, wide: Sequence[Image.Image]) -> list[Image.Image]:
-        """Returns the alpha of a transparent colour: all 16 bits of all channels must be the same."""
+        """Returns the alpha of a PNG's transparent colour: 0 where all 16 bits of all channels equal it."""
         key = (self._key,) if isinstance(self._key, int) else self._key
         if not isinstance(key, tuple) or len(key) != len(wide):
             return []

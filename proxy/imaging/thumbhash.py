@@ -15,7 +15,7 @@ from PIL import Image
 MAX_SIDE = 100  # pixels; the format is undefined above
 
 THUMBHASH = "^(?:[A-Za-z0-9+/]{4}){1,7}(?:[A-Za-z0-9+/]{3}[A-Za-z0-9+/=]|[A-Za-z0-9+/]{6}==)$"
-"""The pattern of its base64, 5 to 25 bytes. Whatever these bytes are, they can be shown."""
+"""The pattern of a ThumbHash in base64: 5 to 25 bytes. Any such bytes can be shown as an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class _Channel:
 
 
 def thumbhash(image: Image.Image) -> bytes:
-    """Hashes an RGBA image of at most 100x100 pixels."""
+    """Returns the ThumbHash of an RGBA image of at most 100x100 pixels."""
     width, height = image.size
     assert image.mode == "RGBA"
     assert max(width, height) <= MAX_SIDE

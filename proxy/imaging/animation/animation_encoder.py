@@ -8,7 +8,7 @@ from PIL import Image, ImageStat, _webp
 
 _METHOD, _FAST_METHOD = 2, 0
 """libwebp's effort for lossy frames. 4, as of still images, takes twice the time of 2 for 4 % fewer bytes; 0 takes half
-of it, for a third more bytes."""
+the time of 2, for a third more bytes."""
 
 _MAX_PIXELS = 5_000_000
 """Pixels of all frames together up to which the greater effort is made: 0.6 s of processor time."""
@@ -18,13 +18,14 @@ _LOSSLESS_METHOD, _LOSSLESS_EFFORT = 2, 20
 """As quick as lossy frames. libwebp's own choice between both (its mixed mode) takes up to 4 s for a megapixel."""
 
 _KEY_FRAMES = 9, 17
-"""The least and the most frames from one that is whole to the next: fewer bytes than the library's default."""
+"""The fewest and the most frames from one whole frame (key frame) to the next: fewer bytes than with libwebp's
+default."""
 
 _ALPHA_QUALITY = 100  # without loss
 
 
 class AnimationEncoder:
-    """Encodes to lossy frames, or lossless where that is smaller, as for drawings.
+    """Encodes lossy frames, or lossless ones where these are smaller, as for drawings.
 
     libwebp holds two canvases and the encoded frames. Pillow's own `save` would hold all frames before it encodes one.
     """
@@ -49,7 +50,7 @@ class AnimationEncoder:
         if self._may_be_lossless is None:
             self._may_be_lossless = has_few_colors and self._is_smaller_lossless(frame)
         self._put(frame, lossless=self._may_be_lossless and has_few_colors)
-        self._end += milliseconds  # rounded in sum: frames of a sixtieth of a second take a second together
+        self._end += milliseconds  # the sum is rounded: sixty frames of a sixtieth of a second take a second
         self.frames += 1
 
     def finish(self, exif: bytes | None, profile: bytes | None) -> bytes:
@@ -65,7 +66,7 @@ class AnimationEncoder:
         self._encoder.add(frame and frame.getim(), round(self._end), lossless, *effort)
 
     def _is_smaller_lossless(self, frame: Image.Image) -> bool:
-        """Decides by the first frame, as for still images."""
+        """Whether lossless frames are smaller. Tries both on the first frame, as for still images."""
         lossless, lossy = BytesIO(), BytesIO()
         frame.save(lossless, "WEBP", lossless=True, quality=_LOSSLESS_EFFORT, method=_LOSSLESS_METHOD)
         frame.save(lossy, "WEBP", quality=self._lossy[0], method=self._lossy[2])

@@ -1,4 +1,4 @@
-"""Which animations are played, decided by the file's structure and the target: nothing is decoded.
+"""Decides which animations are played, by the file's structure and the target, without decoding.
 
 The server uses it for memory estimates, the render worker to choose between the animation and its first frame.
 """
@@ -38,8 +38,8 @@ _OTHER_CHUNKS = 100  # of a WebP: metadata, and unknown ones
 def count_frames(path: OriginalFile) -> int:
     """Returns how many frames the file at `path` has, without decoding it, but at most `MAX_FRAMES` + 1.
 
-    1 for all that is no GIF, animated WebP or animated PNG. Frames may be damaged, so fewer may be played. Reads only
-    the heads of parts; blocks on file I/O.
+    Returns 1 for anything but a GIF, an animated WebP or an animated PNG. Frames may be damaged, so fewer may be
+    played. Reads only the heads of parts; blocks on file I/O.
     """
     most = MAX_FRAMES + 1
     with path.open("rb") as file:
@@ -74,7 +74,7 @@ def _count(most: int, are_frames: Iterable[bool]) -> int:
 
 
 def _count_png(file: BinaryIO, most: int) -> int:
-    """Counts the frames that are there, up to the number that is announced before the pixels."""
+    """Counts a PNG's frames, up to the number that the file announces before its pixels."""
     announced = frames = 0
     for chunk in png_chunks(file, MAX_CHUNKS):
         if chunk.kind == b"acTL" and not announced:

@@ -11,7 +11,7 @@ from proxy.imaging.alpha import is_transparent
 
 
 class Dispose(Enum):
-    """The change of the canvas after the time of a patch."""
+    """What happens to the rectangle of a patch after its time. KEEP: nothing."""
 
     KEEP = auto()
     CLEAR = auto()

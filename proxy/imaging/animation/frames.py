@@ -15,7 +15,7 @@ from proxy.imaging.original_file import OriginalFile
 from proxy.model import SourceFormat
 
 SHORTEST, BROWSERS_DEFAULT = 10, 100
-"""Milliseconds: browsers show a frame of at most the first for the second, because old files have no true times."""
+"""Milliseconds. Browsers show a frame of at most `SHORTEST` for `BROWSERS_DEFAULT`, as old files have no true times."""
 
 _LONGEST = 655_350  # milliseconds, of a GIF; libwebp adds them up in 32 bits
 _MOST_LOOPS = 65_535  # of WebP

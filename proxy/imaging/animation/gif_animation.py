@@ -28,7 +28,7 @@ _MAX_TABLE = 3 * 256  # bytes of a colour table
 
 @dataclass(frozen=True, slots=True)
 class _Control:
-    """A graphic control extension. `extension`: itself, with its transparent colour alone."""
+    """A graphic control extension. `extension`: its bytes, reduced to the transparent colour."""
 
     milliseconds: Fraction = Fraction(0)
     dispose: Dispose = Dispose.KEEP

@@ -75,7 +75,7 @@ def png_patches(path: OriginalFile, size: tuple[int, int]) -> Iterator[Patch]:
 
 
 def _frames(file: BinaryIO) -> Iterator[_Frame]:
-    """Yields the frames, as many as are announced at most. The file's own image is one if a control precedes it."""
+    """Yields at most as many frames as are announced. The still image is the first if an fcTL precedes it."""
     header, colors, left = b"", list[bytes](), 0
     frame: _Frame | None = None
     numbers = count()
@@ -108,7 +108,7 @@ def _read_colors(file: BinaryIO, chunk: Part, count: int) -> bytes:
 
 
 def _numbered(file: BinaryIO, chunk: Part, number: int) -> bytes:
-    """Returns the body behind its number, which counts the chunks of the animation."""
+    """Returns a chunk's body without its sequence number. Raises Undecodable unless that is `number`."""
     body = _sound(file, chunk)
     if body[:4] != number.to_bytes(4):
         raise Undecodable(TRUNCATED)
