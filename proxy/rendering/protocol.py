@@ -31,7 +31,7 @@ def encode_message(message: Message) -> bytes:
 
 
 def decode_message(line: bytes) -> dict[str, Any]:
-    """Raises ValueError unless `line` is one JSON object."""
+    """Returns the message in `line`. Raises ValueError unless it is one JSON object."""
     message = json.loads(line)
     if not isinstance(message, dict):
         raise ValueError("not an object")  # noqa: TRY004 - every invalid line raises the same error
@@ -47,8 +47,9 @@ def watermarks_message(bodies: Sequence[bytes]) -> bytes:
 
 
 def render_request(targets: Sequence[Target], limits: Limits, memory: int, *, asks: bool = False) -> Message:
-    """`memory`: bytes that the request may use. `asks`: the worker sends `next` before each target, and waits for
-    `accepted`.
+    """Returns the request to render `targets`. `memory`: bytes that it may use.
+
+    `asks`: the worker sends `next` before each target, and waits for `accepted`.
     """
     return inspect_request(limits, memory) | {"targets": [asdict(target) for target in targets], "asks": asks}
 

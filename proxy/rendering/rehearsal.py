@@ -1,4 +1,4 @@
-"""Decodes and encodes one small image of each kind, so that a process has loaded all it needs before it is locked.
+"""Decodes and encodes one small image of each kind, so that a process has loaded all it needs before its sandbox.
 
 Afterwards no module can be imported and no file opened. The tests compare the modules with those that a large corpus of
 images loads.
@@ -49,7 +49,7 @@ def load_libraries(*, searches: bool) -> None:
 def rehearse(*, searches: bool) -> None:
     """Renders samples, so that every codec is set up. `searches`: with quality searches, too.
 
-    Files are in memory. Does nothing where the system has none such: it has no lock either.
+    The samples are files in memory. Does nothing on systems without such files, which have no sandbox either.
     """
     if not hasattr(os, "memfd_create"):
         return

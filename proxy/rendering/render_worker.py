@@ -133,7 +133,8 @@ class RenderWorker:
     ) -> AsyncGenerator[RenderedFile]:
         """Renders all targets of the original at `path`. Yields each when it is ready, in an order that shares work.
 
-        `accept` is asked for each index directly before it is rendered. Those that it declines are left out.
+        `accept` is called with each index just before its target is rendered; if it returns False, the target is left
+        out.
         """
         request = protocol.render_request(targets, self._limits, self.memory, asks=accept is not None)
         original = await self._request(path, request)

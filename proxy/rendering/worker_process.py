@@ -28,7 +28,7 @@ class StartedProcess:
 
 
 async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Runs `work` to its end, also while the caller is cancelled; then raises CancelledError. `work` needs a bound.
+    """Runs `work` to its end even if the caller is cancelled; then raises CancelledError. `work` must have a deadline.
 
     An event loop that ends cancels `work` too, perhaps before it has begun.
     """
