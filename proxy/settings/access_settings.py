@@ -31,14 +31,15 @@ class AccessSettings(BaseModel):
     )
     edge_secret: SecretKey | None = Field(
         None,
-        description="Key of at least 32 characters that the edge has, too: the edge sends it as `X-Edge-Secret` for "
-        "private variants, which then need it, and obeys requests to forget variants",
+        description="Key of at least 32 characters that this server and the edge share. Private variants are then "
+        "served only to requests that carry it as `X-Edge-Secret`, and nginx accepts requests to forget "
+        "variants only with it",
     )
     edge_urls: Annotated[tuple[BaseUrl, ...], BeforeValidator(split_list)] = Field(
         (),
         validate_default=True,
-        description="Comma-separated base URLs of nginx edges, as this server reaches them, that forget variants after "
-        "deletions and changes; needs `EDGE_SECRET`",
+        description="Comma-separated base URLs of nginx edges, at addresses that this server reaches; deletions and "
+        "changes remove variants from their caches. Needs `EDGE_SECRET`",
     )
     default_visibility: Visibility = Field(
         Visibility.PUBLIC,

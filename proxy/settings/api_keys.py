@@ -23,7 +23,7 @@ class KeyScope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """Several keys may have one name, which is the same caller then: the old and the new one during a rotation."""
+    """An API key. Keys of the same name are the same caller, such as the old and the new one during a rotation."""
 
     name: str
     scopes: frozenset[KeyScope]
@@ -38,7 +38,7 @@ class ApiKey:
 
 
 def read_api_keys(value: Any) -> Any:
-    """Parses the keys of a variable, separated by commas or lines, or of a list; leaves the rest to the validation."""
+    """Parses the keys of a variable, separated by commas or lines, or of a list; returns anything else as it is."""
     if isinstance(value, str):
         value = [key for part in re.split(r"[,\n]", value) if (key := part.strip())]
     if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):

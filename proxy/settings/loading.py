@@ -80,7 +80,7 @@ def read_settings_sources() -> Sources:
 
 
 def load_settings(sources: Sources | None = None, needs: Needs | None = None, **overrides: Any) -> Settings:
-    """The settings in force, for a command with these needs. Raises SettingsError listing every mistake."""
+    """Returns the settings in force for a command with these needs. Raises SettingsError listing every mistake."""
     sources = sources or read_settings_sources()
     mistakes = list(sources.mistakes)
     context = replace(needs or Needs(), folder=sources.folder)
@@ -106,5 +106,5 @@ def _format_mistake(mistake: Any, origins: Mapping[str, str]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Pydantic gives the bounds of a float as floats: 1.0 instead of 1."""
+    """Returns 1 for 1.0, because pydantic gives the bounds of a float as floats."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -45,7 +45,10 @@ class Needs:
             raise ValueError(" ".join(mistakes.values()))
 
     def check_shared_database(self, valid: Mapping[str, Any]) -> None:
-        """`valid`: the fields before REDIS_URL, which is set, without those that are wrong."""
+        """Raises ValueError if machines would share Redis and a bucket, but not a database.
+
+        Called if REDIS_URL is set. `valid`: the valid ones of the fields before REDIS_URL.
+        """
         alone = "database_url" in valid and valid["database_url"] is None
         if self.database and alone and valid.get("s3_bucket") is not None:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Settings that have a form, with the words that describe it."""
+"""Types of settings whose text must match a pattern, with a message that describes it."""
 
 import re
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ from pydantic import AfterValidator
 
 
 def matching(pattern: str, advice: str) -> AfterValidator:
-    """A validator whose mistake is `advice`, because few people read a pattern."""
+    """Returns a validator whose error message is `advice`, because few people read a pattern."""
 
     def validate(value: str) -> str:
         if not re.fullmatch(pattern, value, re.ASCII):

@@ -47,13 +47,14 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
     )
     redis_url: SecretStr | None = Field(
         None,
-        description="Redis URL, for leases and jobs of several machines; local to this one if unset",
+        description="Redis URL, for leases and jobs of several machines; if unset, they are local to this machine",
     )
     queue_prefix: Annotated[
         str, matching(r"[A-Za-z0-9_{}-]+", "give letters, digits, hyphens, underscores and braces only")
     ] = Field(
         "bull",
-        description="Begins the queue's keys in Redis: one for each installation that shares a Redis database",
+        description="Prefix of the queue's keys in Redis; installations that share a Redis database need different "
+        "ones",
     )
     cdn_url: BaseUrl | None = Field(None, description="Base URL of the CDN; every variant's URL begins with it")
     cdn_distribution_id: (
@@ -61,8 +62,8 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
     ) = Field(None, description="CloudFront distribution to invalidate after deletions and refreshes")
     public_url: BaseUrl | None = Field(
         None,
-        description="Base URL of this service, with the path if it is below one: of `Location` and `statusUrl`, and of "
-        "variants without a CDN; plain paths if unset",
+        description="Base URL of this service, including a path such as `/media`. `Location` and `statusUrl` begin "
+        "with it, and so do URLs of variants without `CDN_URL`; if unset, they are paths",
     )
     api_keys: tuple[ApiKey, ...] = Field(
         (),
@@ -75,7 +76,7 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
     accept: tuple[SourceFormat, ...] = Field(
         DEFAULT_ACCEPT,
         description="Comma-separated formats of uploads, out of `jpeg`, `png`, `webp`, `avif`, `gif`, `tiff` and "
-        "`heic`. Originals that are stored already are derived from, whatever their format",
+        "`heic`. Variants of stored originals are derived and served whatever their format",
     )
     max_upload_mb: int = Field(
         10, ge=1, le=100, description="Largest upload, in MiB; `darkroom edge nginx` prints nginx's own limit from it"
@@ -93,9 +94,9 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
         1024,
         ge=1,
         le=1 << 20,
-        description="Bytes a second that a client must read of a response, on average. One that stops reading is "
-        "disconnected within two minutes, or three if it was faster before. Systems read in steps, so a client that is "
-        "never faster needs a third more",
+        description="Bytes a second at which a client must read a response, on average. A client that stops reading "
+        "is disconnected within two minutes, or three if it was faster before. Operating systems read in "
+        "steps, so a client with a steady rate needs a third more",
     )
 
     warm_up: bool = Field(
@@ -129,8 +130,8 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
     render_originals_per_process: int = Field(
         100,
         ge=1,
-        description="Originals that a render process reads before another replaces it; with `1`, no process reads two, "
-        "and each costs the processor time of a start",
+        description="Originals that a render process reads before a new process replaces it; with `1`, each original "
+        "has a process of its own, and costs the processor time of a start",
     )
     render_timeout: float = Field(5, gt=0, le=300, description="Seconds a derivation may take, waiting included")
     max_waiting: int = Field(
@@ -147,8 +148,8 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
         0.05,
         ge=0,
         le=1,
-        description="Fraction of the uploads that `darkroom gc` may move to the trash or remove in one run; above, it "
-        "does nothing",
+        description="Fraction of the uploads that `darkroom gc` may move to the trash or remove in one run; if there "
+        "are more, it changes nothing",
     )
 
     strip_metadata: bool = Field(True, description="`false` keeps EXIF, except the orientation, which is applied")

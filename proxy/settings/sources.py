@@ -107,12 +107,12 @@ def _read_dotenv(found: Sources) -> dict[str, str | None]:
 
 
 def _unreadable(path: Path, error: OSError) -> str:
-    """Names folder and user: a container's user may not enter the folder in which it starts."""
+    """Describes the error, with folder and user: a container's user may not enter the folder in which it starts."""
     return f"{path}: user {os.getuid()}, group {os.getgid()} cannot read {path.absolute()} ({error.strerror})"
 
 
 def _line(binding: Binding) -> int:
-    """The number of its line. dotenv's own is that of the first empty line before it."""
+    """Returns the line number of a binding. dotenv's own number is that of the first empty line before it."""
     text = binding.original.string
     return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
@@ -141,7 +141,7 @@ def _add_toml(found: Sources, names: Collection[str], tables: Collection[str]) -
 
 
 def _add_endpoint_of_aws(found: Sources, variables: Mapping[str, str | None]) -> None:
-    """Reads the variables that boto3 takes an S3 server from, as some hosts set them.
+    """Reads boto3's own variables for an S3 server, which some hosting providers set.
 
     boto3 alone would connect there too, but as if it were AWS: with the bucket in the host name, and with checksums.
     """

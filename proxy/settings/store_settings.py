@@ -29,7 +29,7 @@ class StoreSettings(BaseModel):
     s3_endpoint_url: BaseUrl | None = Field(None, description="S3 server other than AWS")
     s3_prefix: Annotated[str, _PREFIX] = Field(
         "",
-        description="Begins every key, for a bucket shared with others, such as `darkroom/`",
+        description="Prefix of every key, such as `darkroom/`, for a bucket that is shared with others",
     )
     s3_addressing: Literal["path", "virtual"] | None = Field(
         None,

@@ -71,7 +71,7 @@ class SizeSettings(BaseModel):
         return self
 
     def to_size(self, name: str, background: str) -> Size:
-        """`background`: the colour of sizes that name none."""
+        """Returns the size. `background`: its background colour if the table has none."""
         both = self.width is not None and self.height is not None
         fit = self.fit or (Fit.COVER if both else Fit.INSIDE)
         return Size(

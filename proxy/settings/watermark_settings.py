@@ -12,8 +12,8 @@ from proxy.settings.watermark_file import WatermarkFile, read_watermark_file
 class WatermarkSettings(BaseModel):
     """The table `watermark` of a size.
 
-    Reads `file` when it is validated, so that its content and its digest belong together while the process runs.
-    `Needs` may say that nothing will use it: it is then empty.
+    Reads `file` when it is validated, so that its content and its digest belong together while the process runs. If the
+    command uses no watermarks (`Needs`), the file is not read.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -41,8 +41,8 @@ class WebhookSettings(BaseModel):
 
     webhook_secret: Annotated[tuple[WebhookSecret, ...], BeforeValidator(split_list)] = Field(
         (),
-        description="Comma-separated secrets, `whsec_` and base64, that sign webhooks. All of them sign, so that the "
-        "receiver may verify with the old one while you change it",
+        description="Comma-separated secrets, each `whsec_` and base64, that sign webhooks. All of them sign, so that "
+        "the receiver may verify with the old one while you change it",
     )
     webhook_allow_private: bool = Field(
         False, description="`true`: webhooks may go to loopback and private addresses, and to `http://` URLs"
