@@ -180,7 +180,7 @@ class DiskStore:
 
     @contextmanager
     def _new_object(self, key: str, *, if_absent: bool = False) -> Iterator[BinaryIO]:
-        """A file for the object's header and bytes. At the end of the block it is durable and has its key."""
+        """Yields a file for the object's header and bytes. At the end of the block it is durable and has its key."""
         self._incoming.mkdir(parents=True, exist_ok=True)
         incoming = self._incoming / uuid4().hex
         try:
@@ -247,7 +247,7 @@ class DiskStore:
 
     @staticmethod
     def _folders(base: Path) -> Sequence[str]:
-        """The names of all folders in `base`, sorted as their keys are. Holds them in memory: 90 bytes each."""
+        """Returns the names of all folders in `base`, in key order. Holds them in memory: 90 bytes each."""
         if not base.is_dir():
             return ()
         with os.scandir(base) as entries:

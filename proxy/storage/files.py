@@ -18,7 +18,7 @@ _REMOVE_TIMEOUT = 4.0  # seconds
 class NewFile:
     """A new file that a thread writes. The thread's caller may abandon it while the thread still runs.
 
-    A thread cannot be stopped: it may create the file after its caller's deadline, or keep a repeated call from it.
+    A thread cannot be stopped: it may create the file after its caller's deadline, and a repeated call would then fail.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,7 +48,7 @@ class NewFile:
             raise RuntimeError("The caller has left.")  # no caller sees it
 
     async def abandon(self) -> None:
-        """Removes the file: another one may be created in its place. Returns after some seconds if the disk hangs.
+        """Removes the file, so that another one can be created. Returns after some seconds if the disk hangs.
 
         Raises nothing of its own, so that its caller's exception is raised.
         """

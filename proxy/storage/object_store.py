@@ -48,18 +48,18 @@ class ObjectStore(Protocol):
     """
 
     async def head(self, key: str) -> ObjectInfo:
-        """The object without its bytes. Raises ObjectNotFound."""
+        """Returns the object's info, without its bytes. Raises ObjectNotFound."""
 
     async def get(self, key: str) -> StoredObject:
-        """The whole object, in memory; meant for variants. Raises ObjectNotFound."""
+        """Returns the whole object, in memory; meant for variants. Raises ObjectNotFound."""
 
     async def download(self, key: str, path: Path) -> ObjectInfo:
         """Streams the object to a new file at `path`; meant for originals. Raises ObjectNotFound."""
 
     async def temporary_url(self, key: str, seconds: int, file_name: str) -> str | None:
-        """A URL from which anyone may download the object for `seconds`, under `file_name`; does not look for it.
+        """Returns a URL from which anyone may download the object for `seconds`, under `file_name`.
 
-        None if the store has no such URLs.
+        Does not check that the object exists. Returns None if the store has no such URLs.
         """
 
     async def put(
@@ -83,8 +83,8 @@ class ObjectStore(Protocol):
     async def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
         """Replaces an object's metadata, atomically and durably. Raises ObjectNotFound.
 
-        Bytes and headers stay; `last_modified` becomes now. A deletion at the same moment may be undone by it: look
-        afterwards whether the object should be there.
+        Bytes and headers stay; `last_modified` becomes now. It may undo a concurrent deletion, so callers check
+        afterwards that the object should exist.
         """
 
     async def delete(self, *keys: str) -> None:
@@ -104,7 +104,7 @@ class ObjectStore(Protocol):
         """
 
     def folders(self, prefix: str) -> AsyncIterator[str]:
-        """The names of the folders directly below `prefix`, which ends with a slash, in key order.
+        """Yields the names of the folders directly below `prefix`, which ends with a slash, in key order.
 
         Cheaper than `list`: the objects in the folders are not listed.
         """
@@ -114,7 +114,7 @@ class ObjectStore(Protocol):
 
 
 async def look_up(store: ObjectStore, key: str) -> ObjectInfo | None:
-    """`head`, or None if the object is missing or damaged. Raises StoreUnavailable."""
+    """Returns the object's info; None if it is missing or damaged. Raises StoreUnavailable."""
     try:
         return await store.head(key)
     except ObjectNotFound:

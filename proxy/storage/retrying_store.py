@@ -17,8 +17,8 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 DELAYS = (1, 2, 4, 8, *[15] * 19)
-"""Seconds between attempts: 5 minutes, in which a bucket's throttling or a restarted server has passed. A call that
-waits keeps what its caller holds, such as a lease, until `stopping` is set."""
+"""Seconds between attempts, 5 minutes together: throttling, or the restart of a server, takes less. A call that waits
+keeps what its caller holds, such as a lease, until `stopping` is set."""
 
 
 class RetryingStore(WrappingStore):

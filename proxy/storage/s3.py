@@ -37,7 +37,7 @@ T = TypeVar("T")
 _PAGE = 1000  # keys: S3's limit for one listing and one DeleteObjects
 _SLOTS = {"reads": 24, "lookups": 24, "downloads": 8, "writes": 8, "deletes": 4}
 """Concurrent calls of each kind, each with a connection. Two kinds must not hold up reads of stored variants: downloads
-of originals, which may take 30 s, and lookups (HEAD, listings), which anybody causes by requesting unknown ids."""
+of originals, which may take 30 s, and lookups (HEAD, listings), which anyone can cause by requesting unknown ids."""
 
 # Deadlines of a call in seconds. botocore's time-outs apply to each read, so a store that trickles never exceeds them.
 _SHORT = 4.0  # for variants and heads; below RENDER_TIMEOUT, whose error would hide the cause
@@ -167,8 +167,9 @@ class S3Store:
     async def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
         """Copies the object onto itself. A bucket with versioning keeps the old version. Tags stay.
 
-        The store may carry out a copy whose caller has timed out after a later one: it is then too late for its
-        condition. An ETag would not tell, because it is that of the bytes.
+        A store may carry out a copy late, after its caller has timed out and another copy has been made. Its condition
+        on the modification time then fails. A condition on the ETag would not fail, because the ETag is that of the
+        bytes.
         """
 
         def copy() -> None:

@@ -18,7 +18,7 @@ def open_client(
     *,
     connections: int,
 ) -> "S3Client":
-    """Opens no connection, but blocks for about 0.2 s while botocore loads its models.
+    """Returns a client. Opens no connection, but blocks for about 0.2 s while botocore loads its models.
 
     `endpoint_url`: of another server than AWS.
     `addressing`: `path` or `virtual` (the bucket in the host name); by default `path` for other servers than AWS.

@@ -19,7 +19,7 @@ which botocore has replaced by newer checksums."""
 
 
 class S3Deletion:
-    """Blocks, and raises botocore's exceptions and StoreUnavailable."""
+    """Deletes objects. Blocks, and raises botocore's exceptions and StoreUnavailable."""
 
     def __init__(self, client: "S3Client", bucket: str) -> None:
         self._client = client
@@ -27,7 +27,7 @@ class S3Deletion:
         self._deletes_many = True
 
     def delete(self, objects: "Sequence[ObjectIdentifierTypeDef]") -> None:
-        """One key by DeleteObject, which every server has; several by DeleteObjects where the server has it."""
+        """Deletes one key by DeleteObject, which every server has; several by DeleteObjects if the server has it."""
         if len(objects) > 1 and self._deletes_many:
             try:
                 answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})

@@ -108,7 +108,7 @@ def error_code(error: boto.ClientError) -> str:
 
 
 def unavailable(code: str, *, is_outage: bool = False) -> StoreUnavailable:
-    """The error for one of S3's codes. `is_outage`: also if the code alone does not say so."""
+    """Returns the error for one of S3's codes. `is_outage`: it is an outage even if its code is not one of these."""
     advice = _ANSWERS.get(code, f"The object store answered {code}.")
     reason = code if code in _REASONS else "other"
     return StoreUnavailable(advice, reason=reason, is_outage=is_outage or code in _OUTAGE_CODES)
