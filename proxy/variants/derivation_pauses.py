@@ -22,7 +22,8 @@ log = structlog.get_logger()
 FIRST_PAUSE = 10  # seconds; each further failure doubles it
 LONGEST_PAUSE = 600  # seconds
 REMEMBERED = 3600
-"""Seconds for which failures are remembered; longer than the longest pause, or they would always count as the first."""
+"""Seconds for which failures are remembered. Longer than the longest pause: otherwise every failure would count as the
+first."""
 
 _MAX_ENTRIES = 10_000  # of some hundred bytes
 
@@ -40,7 +41,7 @@ class DerivationFailures:
 
 
 def parse_failures(text: bytes | str | None) -> DerivationFailures | None:
-    """The inverse of `text`. None for what this version did not write."""
+    """Parses `DerivationFailures.text`. Returns None for anything else."""
     try:
         count, until = map(int, (text or b"").split())
     except ValueError:
@@ -72,7 +73,7 @@ class DerivationPauses:
         self._known: TTLCache[str, DerivationFailures] = TTLCache(_MAX_ENTRIES, REMEMBERED, clock)
 
     async def raise_if_paused(self, upload_id: UploadId, variants: Sequence[Variant]) -> None:
-        """Raises DerivationPaused if one of `variants` is."""
+        """Raises DerivationPaused if the derivation of one of `variants` is paused."""
         keys = [self._key(upload_id, variant) for variant in variants]
         if self._shared:
             for key, failures in zip(keys, await self._shared.get(keys), strict=True):

@@ -29,7 +29,7 @@ Rendered = tuple[EncodedVariant, Variant, dict[str, float]]
 """An encoded variant, which variant it is, and the seconds by stage."""
 
 Accept = Callable[[Variant], Awaitable[bool]]
-"""Decides directly before a variant is rendered whether it shall be."""
+"""Called just before a variant is rendered. Returns whether to render it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +96,8 @@ class Deriver:
     ) -> AsyncIterator[LocalOriginal]:
         """Downloads the original, to render `variants` of it. Raises UnknownUpload, TooHeavy, Overloaded, Unavailable.
 
-        An unknown id takes no place in the queue: the original is looked up before. All `variants` have one visibility;
-        an upload with another is as unknown.
+        The original is looked up first, so that an unknown id takes no place in the queue. All `variants` have one
+        visibility; an upload with another visibility counts as unknown.
         """
         visibility = variants[0].visibility
         async with AsyncExitStack() as held:
@@ -173,7 +173,8 @@ class Deriver:
         recipe = self._recipes.fingerprint(variant)
         make = partial(EncodedVariant.from_rendering, upload_id, variant, file.body, recipe, file.measured, focus=focus)
         encoded = await without_blocking(make, len(file.body))
-        # After a deletion or change, no later request may get it. Callers that wait are told by `VariantService.fetch`.
+        # After a deletion or change, no later request may get it. `VariantService.fetch` handles callers that already
+        # wait.
         if self._negative_cache.may_be_kept(upload_id):
             self._memory_cache.put(upload_id, variant, encoded)
         self.count_outcome(variant, "ok")
@@ -192,7 +193,7 @@ class Deriver:
                 self.count_outcome(variant, error.code)
             if is_permanent(error):
                 about_upload = not isinstance(error, TooHeavy)  # another variant may need less memory
-                # Most unknown ids are asked for once, and S3 charges a listing like twelve look-ups.
+                # Most unknown ids are requested only once, and a listing of S3 costs as much as twelve look-ups.
                 is_first_miss = isinstance(error, UnknownUpload) and not self._negative_cache.is_missing(upload_id)
                 whole_upload = (
                     about_upload

@@ -19,7 +19,8 @@ CACHE_CONTROL = "public, max-age=31536000, immutable"
 """One year. An upload never changes under its URL; a CDN purges by tag."""
 
 MAX_PRIVATE_AGE = 86_400
-"""Seconds for which a browser keeps a private variant. Shared caches keep none, but an edge that verifies requests."""
+"""The most seconds for which a browser keeps a private variant. Of shared caches, only an edge that verifies requests
+keeps one."""
 
 UPLOAD_TAG = "upload-"
 """Begins the tag that all variants of an upload carry."""
@@ -29,7 +30,9 @@ _LARGE = 256 * 1024  # bytes, of which the MD5 takes 0.4 ms; a thread costs 0.1
 
 @dataclass(frozen=True, slots=True)
 class EncodedVariant:
-    """`etag` is the quoted MD5 of the bytes, as S3 computes it, so a CDN can revalidate with either.
+    """An encoded variant.
+
+    `etag` is the quoted MD5 of the bytes, as S3 computes it, so a CDN can revalidate with the bucket or the proxy.
 
     `measured` is None if the quality was fixed instead of searched for. `focus`: what it was cropped around; None also
     for a variant whose size does not use the upload's focus.
@@ -90,7 +93,7 @@ def is_current(info: ObjectInfo, variant: Variant, recipes: Recipes, focus: Focu
 
 
 def parse_measured(metadata: Mapping[str, str]) -> Measured | None:
-    """The quality and score in a stored variant's metadata; None if they are missing or malformed."""
+    """Returns the quality and score in a stored variant's metadata; None if they are missing or malformed."""
     try:
         return Measured(int(metadata["quality"]), float(metadata["score"]))
     except (KeyError, ValueError):

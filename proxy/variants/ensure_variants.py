@@ -20,7 +20,7 @@ from proxy.variants.single_flight import SingleFlight
 from proxy.variants.variant_store import VariantStore
 
 Results = asyncio.Queue[Ensured | None]
-"""At most one for each variant; None ends it."""
+"""The results of one call: at most one for each variant, then None."""
 
 
 class VariantEnsurer:
@@ -49,7 +49,7 @@ class VariantEnsurer:
         self._fetch_shared = fetch_shared
 
     async def ensure(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncGenerator[Ensured]:
-        """See `VariantService.ensure`."""
+        """Implements `VariantService.ensure`."""
         results: Results = asyncio.Queue()
 
         async def work() -> None:
@@ -140,7 +140,7 @@ class VariantEnsurer:
         results.put_nowait(ensured)
 
     async def _not_stored(self, upload_id: UploadId, variants: Sequence[Variant], results: Results) -> list[Variant]:
-        """The variants that are missing or stale; reports the others as done."""
+        """Returns the variants that are missing or stale, and reports the others as done."""
         missing = []
         infos = await asyncio.gather(*(self._variants.look_up(upload_id, variant) for variant in variants))
         focus = await self._variants.focus_for(upload_id, *variants)
@@ -177,5 +177,5 @@ class _Run:
 
 
 def _stopped_error() -> RenderFailed:
-    """For requests that joined a warm-up which was stopped; a retry derives the variant itself."""
+    """Returns the error for requests that joined a warm-up which was stopped. A retry derives the variant itself."""
     return RenderFailed("The warm-up that was deriving this variant was stopped. Try again.", retry_after=1)

@@ -40,7 +40,7 @@ class NegativeCache:
         `whole_upload`: the error holds for every variant of the upload that has their visibility. TooHeavy is
         remembered only for a single variant: of several that are too heavy together, each may be light enough alone.
         """
-        if not is_permanent(error) or self.is_changed(upload_id):  # the change may have been what it failed for
+        if not is_permanent(error) or self.is_changed(upload_id):  # the change may have caused the error
             return
         if isinstance(error, UnknownUpload):
             self._missing[upload_id] = True
@@ -71,7 +71,7 @@ class NegativeCache:
         return upload_id in self._changed
 
     def may_be_kept(self, upload_id: UploadId) -> bool:
-        """Whether a variant that was read or derived just now may be cached and stored without another look."""
+        """Whether a variant that was just read or derived may be cached and stored without checking the original."""
         return not self.is_deleted(upload_id) and not self.is_changed(upload_id)
 
 

@@ -44,7 +44,7 @@ def metadata_of(
     focus: Focus | None = None,
     visibility: Visibility = Visibility.PUBLIC,
 ) -> dict[str, str]:
-    """User metadata of an original: what the inspection found, so that nothing needs to be derived to learn it.
+    """Returns the user metadata of an original: what the inspection found, so that it need not be inspected again.
 
     `.auto` reads `alpha` and `animated`. The rest is what the database's row of the upload has, so that rows can be
     rebuilt.
@@ -67,7 +67,7 @@ def metadata_of(
 
 
 def inspection_of(original: ObjectInfo) -> Inspection | None:
-    """The inverse of `metadata_of`. None for an original of an earlier version, or with unreadable metadata."""
+    """The inverse of `metadata_of`. Returns None for an original of an earlier version, or with unreadable metadata."""
     metadata = original.metadata
     try:
         inspection = Inspection(
@@ -89,7 +89,7 @@ def inspection_of(original: ObjectInfo) -> Inspection | None:
 
 
 def created_at_of(original: ObjectInfo) -> datetime:
-    """When the upload was accepted; for an original of an earlier version, when it was stored."""
+    """Returns when the upload was accepted; for an original of an earlier version, when it was stored."""
     try:
         created_at = datetime.fromisoformat(original.metadata[_CREATED])
     except (KeyError, ValueError):
@@ -111,9 +111,10 @@ def visibility_of(original: ObjectInfo) -> Visibility:
 def changed_metadata(
     original: ObjectInfo, focus: Focus | None, visibility: Visibility, created_at: datetime
 ) -> dict[str, str]:
-    """The metadata of an original with another focus or visibility. `created_at`: for an original that lacks it.
+    """Returns the metadata of an original with another focus or visibility.
 
-    Replacing the metadata changes when the object was stored, which counted as the time until then.
+    `created_at`: for an original of an earlier version, which lacks it. For such an original, the time when the object
+    was stored counts, and replacing the metadata changes that time.
     """
     kept = {name: value for name, value in original.metadata.items() if name not in (FOCUS, _VISIBILITY)}
     changed = {FOCUS: focus, _VISIBILITY: None if visibility is Visibility.PUBLIC else visibility}
@@ -147,7 +148,7 @@ class TraitLookup:
         self._flights: SingleFlight[UploadId, Traits] = SingleFlight()
 
     async def find(self, upload_id: UploadId) -> Traits:
-        """Returns the traits of an original; of one that is missing or damaged neither: a stored JPEG is still served.
+        """Returns the traits of an original; none for a missing or damaged one, whose stored JPEG is still served.
 
         Concurrent calls share one look-up. Raises Unavailable.
         """
@@ -215,7 +216,7 @@ def require_visibility(original: ObjectInfo, visibility: Visibility) -> None:
 async def original_file(
     store: ObjectStore, upload_id: UploadId, folder: Path
 ) -> AsyncIterator[tuple[Path, ObjectInfo]]:
-    """A copy of the original in `folder`, removed on exit, and what the store says of it.
+    """Yields a copy of the original in `folder`, removed on exit, and the object's info.
 
     Raises UnknownUpload, OriginalDamaged or Unavailable.
     """

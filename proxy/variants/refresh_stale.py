@@ -48,7 +48,7 @@ class StaleRefresher:
         return len(self._running)
 
     def schedule(self, upload_id: UploadId, variant: Variant) -> None:
-        """Begins to replace the variant, unless that is under way or too many are."""
+        """Begins to replace the variant in the background, unless its refresh or too many others are running."""
         key = (upload_id, variant)
         if key in self._running:
             return
@@ -63,7 +63,7 @@ class StaleRefresher:
             await asyncio.wait(list(self._running.values()))
 
     async def _refresh(self, upload_id: UploadId, variant: Variant) -> None:
-        """A failure is only logged: the stale variant stays in use."""
+        """Refreshes a variant. A failure is only logged, because the stale variant stays in use."""
         outcome = "failed"
         try:
             async with (

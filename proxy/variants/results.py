@@ -12,7 +12,7 @@ from proxy.variants.encoded_variant import EncodedVariant
 class Tier(StrEnum):
     """Source of a response. The values are labels of `darkroom_variant_requests_total`."""
 
-    MEMORY = "hot"  # the contract's label
+    MEMORY = "hot"  # the public label
     STORED = "stored"
     DERIVED = "derived"
     COLLAPSED = "collapsed"

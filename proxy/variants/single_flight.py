@@ -65,7 +65,7 @@ class SingleFlight(Generic[K, V]):
                     flight.set_exception(failure or make_abandoned_error())
 
     def forget(self, is_outdated: Callable[[K], bool]) -> None:
-        """Lets later callers of such keys start flights of their own. Those who wait get the running one's result."""
+        """Lets later callers of outdated keys start new flights. Callers that wait get the running flight's result."""
         for key in [key for key in self._flights if is_outdated(key)]:
             del self._flights[key]
 

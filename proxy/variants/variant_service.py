@@ -115,7 +115,7 @@ class VariantService:
         return fetched
 
     def find_in_memory(self, upload_id: UploadId, variant: Variant) -> EncodedVariant | None:
-        """The variant if the memory cache has it. Refreshes a stale one in the background."""
+        """Returns the variant if the memory cache has it. Refreshes a stale one in the background."""
         encoded = self._memory_cache.get(upload_id, variant)
         if encoded is None:
             return None
@@ -278,7 +278,7 @@ class VariantService:
         return is_outdated(await self._variants.original(upload_id), variant, encoded.focus)
 
     async def _derive(self, upload_id: UploadId, variant: Variant) -> Fetched:
-        """Holds the lease until the write-back ends: a process that waits for it then finds the variant stored."""
+        """Derives the variant. Holds the lease until it is stored, so that a process that waits finds it stored."""
         self._pool.raise_if_full(Priority.LIVE)  # before taking the lease: rejecting must stay cheap under overload
         key = variant_key(upload_id, variant)
         async with AsyncExitStack() as lease:

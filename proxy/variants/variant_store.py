@@ -47,7 +47,7 @@ class VariantStore:
         self._write_backs: set[asyncio.Task[None]] = set()
 
     async def find(self, upload_id: UploadId, variant: Variant) -> EncodedVariant | None:
-        """The stored variant, or None. Deletes a damaged one: its bytes would stay in caches for a year."""
+        """Returns the stored variant, or None. Deletes a damaged one: its bytes would stay in caches for a year."""
         try:
             stored = await self._store.get(variant_key(upload_id, variant))
         except ObjectNotFound:
@@ -82,9 +82,9 @@ class VariantStore:
 
         A deletion removes the original first and then lists the variants; a change of focus or visibility replaces the
         original's metadata first. So either its list has this variant, or the look-up after the write finds that the
-        original is gone or changed, and deletes the variant again. The look-up before the write spares edges that read
-        the bucket most of these. All run as one shielded task: a cancelled caller does not stop the write's thread, and
-        the look-up must follow it.
+        original is gone or changed, and deletes the variant again. The look-up before the write prevents most such
+        writes, which an edge that reads the bucket could see. All run as one shielded task: a cancelled caller does not
+        stop the write's thread, and the look-up must follow it.
         """
         putting = asyncio.create_task(self._put(upload_id, variant, encoded, if_absent=if_absent))
         self._putting.add(putting)

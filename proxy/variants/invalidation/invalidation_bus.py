@@ -12,14 +12,14 @@ _CHANGED = ".changed"
 
 
 class Invalidation(NamedTuple):
-    """An upload whose variants in memory must go. `is_deleted`: it is gone; otherwise it has other variants now."""
+    """An upload whose variants in memory must be removed. `is_deleted`: it was deleted; otherwise it was changed."""
 
     upload_id: UploadId
     is_deleted: bool = True
 
     @property
     def text(self) -> str:
-        """The message, and name of a file."""
+        """The message in Redis, or the name of the file."""
         return self.upload_id if self.is_deleted else f"{self.upload_id}{_CHANGED}"
 
 

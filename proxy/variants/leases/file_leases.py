@@ -50,7 +50,7 @@ class FileLeaseStore:
                 await lock.release()
 
     async def was_released(self, key: str) -> bool:
-        """By the time stamp of the slot's file; a new file counts as released."""
+        """Judges by the time stamp of the slot's file. A new file counts as released."""
         with suppress(OSError):
             return time.time() - (await anyio.Path(self._path(key)).stat()).st_mtime < RELEASED_SECONDS
         return False

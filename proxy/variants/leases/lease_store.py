@@ -9,8 +9,10 @@ RELEASED_SECONDS = 10.0
 
 
 class LeaseStore(Protocol):
-    """Leases by key. They only save work: what needs an order of its own, such as a change of an upload, does not rely
-    on them, because all callers get them while the lease store is unavailable.
+    """Leases by key, which only save work.
+
+    While the lease store is unavailable, every caller gets its lease, so nothing may depend on them for its
+    correctness.
     """
 
     def hold(self, key: str, *, wait: bool = True) -> AbstractAsyncContextManager[bool]:
@@ -23,8 +25,8 @@ class LeaseStore(Protocol):
     async def was_released(self, key: str) -> bool:
         """Whether a holder released `key` in the last `RELEASED_SECONDS`: its work may be done. May err towards True.
 
-        For a caller that holds the lease and looked for the result before it. Does not raise: False if the lease store
-        fails.
+        For a caller that holds the lease and looked for the result before it got it. Does not raise: False if the lease
+        store fails.
         """
 
     async def close(self) -> None: ...
