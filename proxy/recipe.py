@@ -24,7 +24,7 @@ class Recipes:
         self._fingerprints: dict[Variant, str] = {}
 
     def target(self, variant: Variant, focus: Focus | None = None) -> Target:
-        """`focus`: the upload's. Only variants that are cropped around it have it in their target."""
+        """Returns the rendering target of a variant. `focus`: of the upload; only sizes that crop around it use it."""
         quality = getattr(self._settings.quality, variant.format, None)
         searched = variant.size.auto_quality and quality is not None
         return Target(

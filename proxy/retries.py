@@ -34,14 +34,14 @@ class Attempts:
         return self._pause
 
     def wait_at_least(self, seconds: float) -> float | None:
-        """Lengthens the pause before the next attempt, for a server that asked for it. Returns the seconds until it."""
+        """Lengthens the pause before the next attempt to at least `seconds`. Returns it; None: no attempt follows."""
         if self._pause is not None:
             self._pause = max(self._pause, seconds)
         return self._pause
 
 
 async def sleep(seconds: float, stopping: asyncio.Event) -> None:
-    """Returns earlier if `stopping` is set."""
+    """Waits for `seconds`, or until `stopping` is set."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stopping.wait()

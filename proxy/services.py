@@ -61,7 +61,7 @@ class ProxyServices:
 
     @asynccontextmanager
     async def rendering(self) -> AsyncIterator[None]:
-        """Starts render processes and background tasks, within `connected`; the other half of `running`.
+        """Starts render processes and background tasks, within `connected`. `running` does both.
 
         On exit, waits for running work, but not for the end of an outage of the store.
         """
@@ -98,7 +98,7 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 
 
 def build_services(settings: Settings, *, retrying: bool = False) -> ProxyServices:
-    """`retrying`: calls to the store wait for the end of an outage, until the services stop."""
+    """Builds the services. `retrying`: calls to the store wait for the end of an outage, until the services stop."""
     metrics = Metrics(metrics_folder())
     metrics.describe_build({"version": version("darkroom-origin"), "python": python_version(), **encode.versions()})
     store = open_store(settings, metrics)
@@ -174,7 +174,7 @@ def open_bucket(settings: Settings, bucket: str) -> ObjectStore:
 
 
 def open_aws_session(settings: Settings, region: str | None = None) -> "Session":
-    """Without keys in the settings, boto3's own chain finds credentials: environment, profile, role."""
+    """Opens a boto3 session. Without keys in the settings, boto3's chain finds them: environment, profile, role."""
     from boto3.session import Session
 
     def reveal(secret: SecretStr | None) -> str | None:

@@ -51,6 +51,6 @@ class _Structured(logging.Handler):
 
 
 def request_id() -> str | None:
-    """The id of the current request, or None outside of one."""
+    """Returns the id of the current request, or None outside of a request."""
     known: str | None = structlog.contextvars.get_contextvars().get(REQUEST)
     return known

@@ -47,7 +47,7 @@ class Metrics:
         )
         self.write_backs = Counter(
             "darkroom_write_backs",
-            "Derived variants written to the store, by outcome (stored, lost_race, gone, failed, skipped)",
+            "Derived variants written to the store, by outcome (stored, lost_race, gone, outdated, failed, skipped)",
             ["outcome"],
             registry=self.registry,
         )

@@ -54,7 +54,7 @@ _current: ContextVar[Tracing] = ContextVar("tracing", default=OFF)
 
 
 def open_tracing(endpoint: str | None, version: str) -> Tracing:
-    """`endpoint`: the base URL of an OTLP/HTTP collector, or None for no traces."""
+    """Returns the tracing to use. `endpoint`: base URL of an OTLP/HTTP collector; None turns tracing off."""
     if endpoint is None:
         return OFF
     try:
@@ -69,7 +69,7 @@ def open_tracing(endpoint: str | None, version: str) -> Tracing:
 
 
 def step(name: str) -> AbstractContextManager[object]:
-    """A child span of the current trace."""
+    """Adds a child span to the current trace for the block."""
     return _current.get().step(name)
 
 
@@ -79,5 +79,5 @@ def record_stages(timings: Mapping[str, float], variant: str) -> None:
 
 
 def traceparent() -> str | None:
-    """The W3C `traceparent` of the current span, to continue the trace in another process."""
+    """Returns the W3C `traceparent` of the current span, to continue the trace in another process."""
     return _current.get().traceparent()

@@ -86,7 +86,7 @@ def restrict_access(
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
-    """The app of `darkroom serve --role proxy`: variants, health checks and metrics, without a database."""
+    """Creates the app of `darkroom serve --role proxy`: variants, health checks and metrics, without a database."""
     settings = settings or load_settings()
     settings.check_extras()
     configure_logging(settings.log_format, settings.log_level)

@@ -171,10 +171,11 @@ class BoundedHttp(HttpToolsProtocol):
             self._reader_timer = self.loop.call_later(self.read_seconds, self._check_reader)
 
     def _check_reader(self) -> None:
-        """Closes the connection if the client has fallen behind by more than two spans' bytes, and more is left.
+        """Closes the connection if more is left to send and the client is two spans (`read_seconds`) or more behind.
 
-        It may be as far ahead: a kernel opens its window in steps, on the same machine of 128 KB, so a steady client
-        takes nothing for a span or two. The first check only measures: the response may have begun just before it.
+        The client may also be up to two spans ahead. A kernel opens its window in steps, of 128 KB on the same machine,
+        so a steady client takes nothing for a span or two. The first check only measures: the response may have begun
+        just before it.
         """
         self._reader_timer = None
         before, self._taken = self._taken, None
@@ -210,7 +211,7 @@ class _Unchunked:
 
 
 def _acknowledged(transport: asyncio.Transport) -> int:
-    """Bytes that the client's kernel has acknowledged on this connection; 0 where the kernel does not tell.
+    """Returns the bytes that the client's kernel has acknowledged on this connection; 0 where this is unknown.
 
     What this process has not written yet is a coarse measure: the kernel takes more only when a third of its own
     buffer, which grows to megabytes, is free.
@@ -243,7 +244,7 @@ def headers_too_large() -> Response:
 
 
 def _serialize(response: Response) -> bytes:
-    """The response as HTTP/1.1 bytes. uvicorn cannot send one without a parsed request."""
+    """Returns the response as HTTP/1.1 bytes. uvicorn cannot send one without a parsed request."""
     headers = [*secured(response.raw_headers), (b"connection", b"close")]
     lines = [b"%s: %s" % header for header in headers]
     return b"\r\n".join([b"HTTP/1.1 %d " % response.status_code, *lines, b"", bytes(response.body)])

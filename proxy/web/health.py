@@ -41,7 +41,7 @@ class Readiness(TypedDict):
 
 
 def health_routes(checks: Mapping[str, Check], metrics: Metrics, *collect: Check) -> list[Route]:
-    """The three routes. `collect`: called before metrics are exposed, to update gauges that need I/O."""
+    """Returns the three routes. `collect`: called before metrics are exposed, to update gauges that need I/O."""
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse(Health(status="ok"))

@@ -15,7 +15,7 @@ _MAX_LENGTH = 4096  # characters of a header; browsers send about a hundred
 
 
 def modern_format(accept: str | None, among: Sequence[Format] = _MODERN) -> Format | None:
-    """AVIF or WebP if `accept` names it with at least the weight of JPEG and PNG; otherwise None.
+    """Returns AVIF or WebP if `accept` names it with at least the weight of JPEG and PNG; otherwise None.
 
     A wildcard is not enough: clients that send only `*/*` are often too old for either. `among`: the formats that may
     be chosen.

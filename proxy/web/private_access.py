@@ -33,7 +33,7 @@ class PrivateAccess:
     def check(self, upload_id: UploadId, headers: Headers, query: QueryParams) -> str:
         """Returns the `Cache-Control` of the response. Raises InvalidToken.
 
-        With EDGE_SECRET, the edge must send it, and may leave out the token: it has verified that.
+        With EDGE_SECRET, the request must have the secret, and may lack the token, which the edge has verified.
         """
         if self._edge_secret is not None:
             given = headers.get(_EDGE_SECRET, "").encode("latin-1")
@@ -44,9 +44,9 @@ class PrivateAccess:
         return self._check_token(upload_id, query)
 
     async def verify(self, request: Request) -> Response:
-        """204 if the token in `X-Original-URI`, a variant's path and query, opens its upload. Raises InvalidToken.
+        """Returns 204 if the token in `X-Original-URI`, a variant's path and query, is valid. Raises InvalidToken.
 
-        For edges that have the variant and ask for each request whether they may send it.
+        An edge that has the variant in its cache calls this before it sends the variant to a client.
         """
         match = _VARIANT_URI.fullmatch(request.headers.get(_ORIGINAL_URI, ""))
         upload_id = parse_upload_id(match[1]) if match else None

@@ -101,7 +101,10 @@ _CACHEABLE = {404, 422}
 
 
 def problem(error: ServiceError, *, cacheable: bool = False, status: int | None = None) -> Response:
-    """The response to an error. `cacheable`: caches may keep a 404 or 422 for a minute. `status` overrides `STATUS`."""
+    """Returns the response to an error. `cacheable`: caches may keep a 404 or 422 for a minute.
+
+    `status`: overrides `STATUS`.
+    """
     problem_type = ProblemType.of(type(error))
     status = status or problem_type.status
     if error.report:
@@ -116,7 +119,7 @@ def problem(error: ServiceError, *, cacheable: bool = False, status: int | None 
 
 
 def unsatisfiable(size: int) -> Response:
-    """A 416 response. Not cacheable: caches do not key by `Range`."""
+    """Returns a 416 response. Not cacheable: caches do not key by `Range`."""
     headers = {"Content-Range": f"bytes */{size}"}
     return problem_response(UNSATISFIABLE, f"The variant has {size} bytes.", headers=headers)
 

@@ -95,7 +95,8 @@ class VariantMiddleware:
     def find_hit(self, raw_path: bytes, if_none_match: bytes | None) -> Hit | None:
         """Returns the response to a GET without other conditions if the memory cache has the variant.
 
-        It is the one that a call would send, but `Server-Timing` says 0. Only a count of hits records it.
+        It is the response that the application would send, except that `Server-Timing` says 0. It is counted as a hit,
+        but not logged.
         """
         path = self._variant_path(raw_path)
         if not isinstance(path, _VariantPath) or path.auto or not path.canonical or path.is_private:
@@ -125,7 +126,7 @@ class VariantMiddleware:
         await response(scope, receive, send)
 
     def _parse(self, raw_path: bytes) -> _VariantPath | UnknownVariant | None:
-        """The variant that a path names; UnknownVariant for a misspelt one; None for any other path."""
+        """Returns the variant that a path names; UnknownVariant for a misspelt one; None for any other path."""
         match = _VARIANT_PATH.fullmatch(raw_path)
         if match is None:
             return None
@@ -200,7 +201,7 @@ class VariantMiddleware:
 def variant_response(
     method: str, request: Headers, variant: Variant, fetched: Fetched, *, seconds: float, caching: str
 ) -> Response:
-    """200, 206, 304 or 416 for a variant that took `seconds` to get. The server drops the body of a HEAD."""
+    """Returns 200, 206, 304 or 416 for a variant that took `seconds` to get. The server drops the body of a HEAD."""
     encoded = fetched.encoded
     modified = encoded.last_modified
     headers = _identity_headers(encoded.etag, modified, encoded.cache_tag, caching) | {

@@ -74,7 +74,7 @@ def _check(key: ApiKey | None, method: str) -> ServiceError | None:
 
 
 def caller(scope: Scope) -> str:
-    """The name of the request's API key, empty without keys."""
+    """Returns the name of the request's API key, empty without keys."""
     return str(scope.get(_CALLER, ""))
 
 
@@ -94,7 +94,7 @@ def is_trusted(scope: Scope) -> bool:
 
 
 def bearer_token(headers: Headers) -> bytes:
-    """The token of `Authorization: Bearer`; empty without one."""
+    """Returns the token of `Authorization: Bearer`; empty without one."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
     return given.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
 

@@ -1,4 +1,4 @@
-"""Which `Host` a request may name while no API key protects the server.
+"""Restricts the `Host` that a request may name while no API key protects the server.
 
 A site can let its own name resolve to 127.0.0.1 (DNS rebinding). Its page then has the same origin as this server for
 the browser: it sends requests without cross-site headers and reads the responses. Only `Host` names the site.

@@ -30,7 +30,7 @@ class SecurityHeaders:
 
 
 def secured(headers: Iterable[Header]) -> list[Header]:
-    """`headers` with the defaults for those that it lacks."""
+    """Returns `headers` with the defaults for those that it lacks."""
     headers = list(headers)
     own = {name for name, _ in headers}
     return [*headers, *(default for default in _DEFAULTS if default[0] not in own)]
