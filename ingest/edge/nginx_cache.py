@@ -59,7 +59,7 @@ class NginxCaches:
             raise CdnUnavailable(f"nginx at {url} does not answer: check EDGE_URLS. Try again.") from error
 
     def _request_all(self, url: str, uploads: Sequence[UploadId], end: float) -> None:
-        """Sends no request after `end`, also if the caller does not wait any more. Raises TimeoutError then."""
+        """Requests every path. Raises TimeoutError after `end`, a time of `monotonic`: threads cannot be cancelled."""
         parts = urlsplit(url)
         connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         with closing(connect(parts.netloc, timeout=_TIMEOUT)) as connection:

@@ -32,7 +32,7 @@ _RETRIES = (1.0, 5.0)  # seconds before another attempt at uploads that an outag
 
 
 class OwnerDeletionWorker:
-    """One deletion at a time. Several processes may run it: each deletion has one worker, and another if that dies."""
+    """Carries out one deletion at a time. Several processes may run one; if a worker dies, another takes over."""
 
     def __init__(self, deletions: OwnerDeletions, repository: JobRepository, uploads: UploadService) -> None:
         self._deletions = deletions

@@ -77,7 +77,7 @@ class PresentationService:
 
     @asynccontextmanager
     async def _lease(self, upload_id: UploadId) -> AsyncIterator[None]:
-        """Two calls must not write the metadata of one original in turn: the second would undo the first."""
+        """Holds the upload's lease: of two calls that write its metadata at once, one would undo the other."""
         async with AsyncExitStack() as lease:
             try:
                 async with asyncio.timeout(_LEASE_TIMEOUT):

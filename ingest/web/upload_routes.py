@@ -178,7 +178,7 @@ class UploadRoutes:
 
     @property
     def _attempt_timeout(self) -> timedelta:
-        """An attempt takes at most the time to arrive, to be inspected and to be stored."""
+        """The most time that an attempt takes to arrive, to be inspected and to be stored. Then it counts as dead."""
         seconds = longest_upload(self._max_bytes, self._total) + 2 * self._settings.render_timeout + _STORING_SECONDS
         return timedelta(seconds=seconds)
 
