@@ -120,7 +120,7 @@ class WebhookStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """A webhook that is not delivered. `body`: its JSON, as it is signed and sent. `attempts`: begun ones.
+    """A webhook that is not delivered. `body`: its JSON, as it is signed and sent. `attempts`: how many have begun.
 
     `age`: since the change that it reports, by the database's clock. `error`: why the last attempt failed.
     """

@@ -155,7 +155,7 @@ class JobRepository(UploadReader):
     async def change_presentation(
         self, upload_id: UploadId, values: Mapping[str, Any], variants: Mapping[str, WarmedVariant]
     ) -> None:
-        """Records `focus` or `visibility`, and the variants' state, and begins the job anew. Raises UnknownUpload."""
+        """Records `focus` or `visibility`, and the variants' state, and restarts the job. Raises UnknownUpload."""
         states = {name: asdict(variant) for name, variant in variants.items()}
         async with self._database.transaction() as connection:
             job = update(upload_jobs).where(upload_jobs.c.upload_id == upload_id).values(restart_values())
@@ -203,7 +203,7 @@ class JobRepository(UploadReader):
     async def find_stalled(
         self, status: JobStatus, after: Job | None = None, *, idle: timedelta = STALLED_AFTER
     ) -> list[Job]:
-        """Returns a page of jobs in `status` without a sign of life for `idle`, the oldest uploads first.
+        """Returns a page of jobs in `status` without a heartbeat for `idle`, the oldest uploads first.
 
         `after`: the last job of the page before. Reads the index by status from there on, not all unfinished jobs.
         """
@@ -225,9 +225,9 @@ class JobRepository(UploadReader):
     ) -> int:
         """Changes a job's status from `expect` to `to` (compare-and-set). Returns the number of its attempts.
 
-        `to=PROCESSING` begins an attempt; attempts are counted anew if the job had ended. `to=PENDING` with `retry_in`
-        (seconds until the next attempt) ends a failed attempt. Without `retry_in`, the attempt was interrupted and does
-        not count.
+        `to=PROCESSING` begins an attempt; attempts are counted from 1 if the job had ended. `to=PENDING` with
+        `retry_in` (seconds until the next attempt) ends a failed attempt. Without `retry_in`, the attempt was
+        interrupted and does not count.
 
         `sends_webhook`: whether to add a webhook if `to` ends the job; False if the job had ended with this status
         before. `worker`: the id of the run that claims the job, or that must hold it. Raises JobNotClaimable if the

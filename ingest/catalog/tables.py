@@ -103,7 +103,7 @@ upload_jobs = Table(
     Column("request_id", String(64)),
     Column("traceparent", String(55)),
     Column("worker", String(32)),  # the run that processes the job; NULL otherwise
-    Column("heartbeat_at", UtcDateTime),  # the last sign of life of the job or of that run
+    Column("heartbeat_at", UtcDateTime),  # the last heartbeat of that run, or change of the job
     Column("attempts", Integer, nullable=False, server_default="0"),  # claims, without interrupted ones
     Column("retry_at", UtcDateTime),  # when the next attempt is due, if one has failed; NULL otherwise
     CheckConstraint("status IN ('pending', 'processing', 'complete', 'failed')", name="upload_jobs_status"),

@@ -64,7 +64,7 @@ class WebhookOutbox:
         try:
             return self._describe(to_upload(row), to_job(row))
         except Exception:  # a row of a newer version must not keep its job from ending, or be undeletable
-            log.exception("webhook has only the upload's id, row not readable", upload=upload_id)
+            log.exception("webhook without details, row not readable", upload=upload_id)
             return {"uploadId": upload_id}
 
     async def claim(self, limit: int) -> list[Webhook]:
@@ -107,7 +107,7 @@ class WebhookOutbox:
             return (await connection.execute(query.values(status=WebhookStatus.PENDING, attempts=0, **moment))).rowcount
 
     async def find(self, *, upload_id: UploadId | None = None, limit: int = 100) -> list[Webhook]:
-        """Returns webhooks that are not delivered: those of an upload, or those given up; the latest first."""
+        """Returns webhooks that are not delivered, the latest first: those of `upload_id`, or else those given up."""
         query = select(webhooks, _moment()).order_by(webhooks.c.due_at.desc()).limit(limit)
         if upload_id is None:
             query = query.where(webhooks.c.status == WebhookStatus.FAILED)

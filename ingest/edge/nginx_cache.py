@@ -31,7 +31,7 @@ class NginxCaches:
     """
 
     def __init__(self, urls: Sequence[str], secret: str, sizes: Sizes) -> None:
-        """`urls`: of the edges, as this server reaches them. `secret`: EDGE_SECRET, which nginx.conf has too."""
+        """`urls`: base URLs at which this server reaches the edges. `secret`: EDGE_SECRET, as nginx.conf has it."""
         self._urls = urls
         self._secret = secret
         self._names = [*_names(sizes)]

@@ -98,7 +98,7 @@ class CsvSource:
         return dict(zip(self._header, cells, strict=True))
 
     def _source(self, name: str, number: int, fields: Mapping[str, Any]) -> Source:
-        """Raises InvalidUrl or _InvalidLineError."""
+        """Returns the source that a line names. Raises InvalidUrl or _InvalidLineError."""
         if is_url(name):
             identity = canonical_url(name, with_query=not self._ignore_query)
             return Source(name, identity, self._downloader.open(name), fields, number)
@@ -136,7 +136,7 @@ def _cells(line: bytes) -> list[str]:
 
 
 def _read_header(opened: BinaryIO) -> list[str]:
-    """Raises InvalidSource."""
+    """Returns the names of the columns. Raises InvalidSource."""
     try:
         header = _cells(opened.readline(_MAX_LINE + 1).removeprefix(codecs.BOM_UTF8))
     except _InvalidLineError as error:

@@ -31,7 +31,8 @@ _EXTRA = 2  # sources beyond the number of render processes: some are read and s
 class ImportOptions:
     """Options of an import. `source`: a folder, a CSV, or `s3://bucket/prefix`. `fields`: of each upload, by name.
 
-    `name`: begins the identities, instead of the path of the source. The command describes the others.
+    `name`: begins the identities, instead of the path of the source. `ingest/cli/import_command.py` describes the other
+    options.
     """
 
     source: str
@@ -47,7 +48,7 @@ class ImportOptions:
 
 @dataclass(slots=True)
 class ImportSummary:
-    """`outcomes`: how many sources had each. `ignored`: how many entries were ignored, by code."""
+    """Counts of results. `outcomes`: sources by outcome. `ignored`: ignored entries by code."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     ignored: Counter[str] = field(default_factory=Counter)

@@ -21,7 +21,7 @@ from proxy.errors import Refused, ServiceError
 from proxy.variants.leases.lease_store import LeaseStore
 
 Known = tuple[Upload, str]
-"""An upload, and the fingerprint that its source had."""
+"""An upload, and the fingerprint that its source had when it was imported."""
 
 _POLL_SECONDS = 1.0
 _BATCH = 100  # entries that are looked up at a time

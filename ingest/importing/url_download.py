@@ -102,7 +102,7 @@ class UrlDownloader:
         return opened
 
     async def _download(self, url: str, path: Path) -> None:
-        """Raises SourceProblem, TooLarge or Unavailable."""
+        """Downloads `url` to `path`, with retries. Raises SourceProblem, TooLarge or Unavailable."""
         attempts = Attempts(_RETRIES)
         async for pause in attempts:
             try:

@@ -58,7 +58,7 @@ async def find_stale(settings: Settings, progress: Progress, start: UploadId | N
 
 
 async def refresh(settings: Settings, progress: Progress, start: UploadId | None = None) -> dict[str, Any]:
-    """Derives stale variants of uploads from `start` on anew, then invalidates the old ones in the CDN.
+    """Derives stale variants of uploads from `start` on again, then invalidates the old ones in the CDN.
 
     It also invalidates after an outage or a cancellation. If a run is killed, the next one invalidates for it.
     """

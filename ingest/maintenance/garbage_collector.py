@@ -84,7 +84,7 @@ class Collector:
         trash_age: timedelta,
         on_upload: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_upload` is called for each upload examined, by `survey` and by `find_uploads`."""
+        """`on_upload`: called for each upload that `survey` or `find_uploads` examines."""
         self._store = store
         self._repository = repository
         self._variant_service = variant_service

@@ -40,7 +40,7 @@ class Inspector:
     temporary: Path
 
     async def inspect(self, upload_id: UploadId) -> Inspection:
-        """Raises UnknownUpload, Unavailable, a Refused, Overloaded, DerivationTimeout or RenderFailed."""
+        """Inspects it. Raises UnknownUpload, Unavailable, Refused, Overloaded, DerivationTimeout or RenderFailed."""
         async with original_file(self.store, upload_id, self.temporary) as (path, _):
             memory = await self.pool.estimate_memory(path)
             async with self.pool.acquire(Priority.BACKGROUND, memory) as worker:

@@ -21,7 +21,7 @@ from proxy.storage.object_store import exists
 
 @dataclass(slots=True)
 class RecoveryReport:
-    """`done`: ids of uploads whose rows were rebuilt. `known`: how many had rows."""
+    """Result of a run. `done`: ids of uploads whose rows were rebuilt. `known`: number of uploads that had rows."""
 
     done: list[UploadId] = field(default_factory=list)
     known: int = 0

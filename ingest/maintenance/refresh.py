@@ -1,4 +1,4 @@
-"""Finds stale variants, of another recipe or another focus, estimates their cost, and derives them anew."""
+"""Finds stale variants, of another recipe or another focus, estimates their cost, and derives them again."""
 
 import asyncio
 from collections import defaultdict
@@ -42,7 +42,7 @@ class _Stale:
 
 @dataclass(slots=True)
 class Findings:
-    """Result of a run: the stale variants, or those that were derived anew.
+    """Result of a run: the stale variants, or those that were derived again.
 
     `examined`: all uploads that were looked at. `seconds`: expected processor time to derive the variants; None without
     measurements. `failures`: by upload; its stale variants are still served.
@@ -102,7 +102,7 @@ class Refresher:
         progress: Callable[[Findings], None] = lambda _: None,
         on_stop: Callable[[UploadId], None] = lambda _: None,
     ) -> Findings:
-        """Derives all stale variants anew, `concurrency` uploads at a time. Otherwise as `examine`."""
+        """Derives all stale variants again, `concurrency` uploads at a time. Returns and raises as `examine` does."""
         places = asyncio.Semaphore(concurrency)
 
         async def derive(upload_id: UploadId, stale: _Stale) -> None:

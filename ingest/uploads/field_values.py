@@ -92,7 +92,7 @@ def read_metadata(value: object) -> dict[str, Any]:
 
 
 def _check(value: object, depth: int) -> None:
-    """Raises InvalidField for what JSON or UTF-8 cannot represent."""
+    """Checks a value of `metadata`. Raises InvalidField for what JSON or UTF-8 cannot represent."""
     if isinstance(value, str):
         if "\0" in value or not _is_unicode(value):
             raise InvalidField("`metadata` has text with U+0000 or half of a surrogate pair. Leave them out.")

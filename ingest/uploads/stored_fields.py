@@ -54,7 +54,7 @@ async def read_fields(store: ObjectStore, upload_id: UploadId) -> StoredFields:
 
 
 def _parse(body: bytes) -> StoredFields:
-    """Raises InvalidJson or InvalidField."""
+    """Parses the object. Raises InvalidJson or InvalidField."""
     document = parse_json(body)
     if not isinstance(document, dict):
         raise InvalidJson("is no object")

@@ -63,7 +63,7 @@ class UploadService:
         temporary: Path,
         priority: Priority = Priority.LIVE,
     ) -> None:
-        """`priority`: of inspections. Those of commands wait for a render process without a deadline."""
+        """`priority`: of inspections. With BACKGROUND they wait for a render process without a deadline."""
         self._store = store
         self._pool = pool
         self._repository = repository
