@@ -117,7 +117,7 @@ class ColorSpace(StrEnum):
 
     SRGB = "srgb"
     DISPLAY_P3 = "display-p3"
-    """Only where the original has colours beyond sRGB; the others are in sRGB."""
+    """For originals with colours beyond sRGB. Variants of other originals are in sRGB."""
 
 
 class Position(StrEnum):

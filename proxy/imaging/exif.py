@@ -1,4 +1,4 @@
-"""Makes the EXIF of an original true of a variant, which is upright, has other sides, and colours of its own.
+"""Adapts the EXIF of an original to a variant, which is upright and has other sides and colours.
 
 Tags: Exif 3.0 (CIPA DC-008), 4.6.
 """

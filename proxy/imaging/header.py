@@ -79,8 +79,8 @@ class Header:
     def is_decoded_whole(self) -> bool:
         """Whether libvips decodes this WebP whole and averages premultiplied pixels.
 
-        libwebp scales meanwhile, but does not premultiply lossy images: hidden black darkens their edges. Whole images
-        need 18 bytes a pixel, so libwebp still scales those of more than `MAX_WHOLE_PIXELS`.
+        libwebp can scale while it decodes, but does not premultiply lossy images: hidden black would darken their
+        edges. Whole images need 18 bytes a pixel, so libwebp still scales those of more than `MAX_WHOLE_PIXELS`.
         """
         return self.kind == "webp lossy alpha" and self.width * self.height <= MAX_WHOLE_PIXELS
 

@@ -63,7 +63,7 @@ class Source(StrEnum):
     TIME = "time"
     PROVENANCE = "provenance"
     PICTURE = "picture"
-    """Another picture; its own blocks follow."""
+    """Another image in the file. Its own blocks follow."""
     THUMBNAIL = "thumbnail"
 
 
@@ -100,7 +100,7 @@ def metadata_blocks(path: OriginalFile) -> Iterator[Block]:
 
 
 def _jpeg(file: BinaryIO) -> Iterator[Block]:
-    """Reads the segments before the first scan, and those of further pictures in the file."""
+    """Reads the segments before the first scan, and those of further images in the file."""
     start, scan = 0, 0
     for number in range(_MAX_PICTURES):
         if number:

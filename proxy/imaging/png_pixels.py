@@ -58,10 +58,10 @@ def raise_if_rows_are_missing(reduced: BinaryIO) -> None:
 
 
 def compress_rows_again(reduced: BinaryIO, used: Container[object]) -> bytes | None:
-    """Returns a PNG with the same rows, filtered as they are, but compressed anew; None if it has a transparent colour.
+    """Returns a PNG with the same rows, with their filters, but compressed again; None if it has a transparent colour.
 
-    So it has nothing of the file but pixels, and the filters that an optimiser chose for them. `used`: the entries of
-    the palette that pixels have; the others become black. Inflates the rows whole.
+    It keeps only the pixels of the file, and the filters that an optimiser chose for them. `used`: the entries of the
+    palette that pixels have; the others become black. Inflates the rows whole.
     """
     chunks, packed = [], b""
     for chunk in png_chunks(reduced, MAX_CHUNKS):
@@ -172,7 +172,7 @@ class _Inflated:
         self._packed = self._inflated = 0
 
     def add(self, file: BinaryIO, chunk: Part) -> None:
-        """Raises Undecodable if the file is a bomb."""
+        """Adds a compressed chunk. Raises Undecodable if the file is a decompression bomb."""
         body = read_body(file, chunk, chunk.length)
         self._packed += len(body)
         for length in _inflate(_packed(chunk.kind, body)):

@@ -90,7 +90,7 @@ def _shrink(image: Any, factor: int) -> Image.Image:
 
 
 def decode_webp(path: OriginalFile, scale: float) -> Image.Image:
-    """Decodes the opaque or lossless WebP at `path`, scaled by libwebp meanwhile. Raises Undecodable."""
+    """Decodes the opaque or lossless WebP at `path`; libwebp scales it by `scale`. Raises Undecodable."""
     with _translate_errors(), _source(path) as source:
         image = _library().Image.webpload_source(source, access="sequential", fail_on="error", scale=scale)
         return _to_pillow(image, _MODES[image.bands])

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 def most_bytes(memory_mb: int, processes: int, process_mb: int) -> int:
-    """Returns the bytes that one request may reserve: what idle processes leave, within one's address space."""
+    """Returns the most bytes that one request may reserve, by the memory of all processes and of one."""
     return min(memory_mb - processes * RENDER_IDLE_MB, process_mb - RENDER_IDLE_MB) << 20
 
 
@@ -118,7 +118,7 @@ class RenderPool:
         return self.admission.has_live_waiting
 
     def raise_if_full(self, priority: Priority) -> None:
-        """Raises Overloaded if `reserve_place` would."""
+        """Raises Overloaded if the queue for `priority` is full."""
         self.admission.raise_if_full(priority)
 
     def reserve_place(self, priority: Priority) -> AbstractContextManager[None]:

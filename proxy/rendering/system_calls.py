@@ -60,7 +60,7 @@ _AARCH64_CHECKED = {
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """`audit`: the kernel's name of the architecture (`linux/audit.h`). The rest: call numbers by name."""
+    """The system calls of an architecture, as numbers by name. `audit`: its number in `linux/audit.h`."""
 
     audit: int
     allowed: Mapping[str, int]

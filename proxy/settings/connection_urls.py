@@ -1,4 +1,4 @@
-"""Reads URLs, those of the database and of Redis before their drivers do.
+"""Parses URLs of the settings; those of the database and of Redis before their drivers read them.
 
 A driver's error message or traceback may contain a part of a malformed URL, for instance its password. The messages
 here contain none: names of parameters at most.
@@ -50,7 +50,7 @@ _WITHOUT_EFFECT = {
     "load_balance_hosts": r"disable",
     "prepared_statement_cache_size": r"0",
 }
-"""Values that describe what asyncpg or Darkroom does anyway."""
+"""Parameters with values that change nothing, because asyncpg or Darkroom does this in any case."""
 _FOR_REDIS = {
     "db": r"\d{1,5}",
     "protocol": r"[23]",

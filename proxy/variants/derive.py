@@ -47,7 +47,7 @@ class LocalOriginal:
 
 class Render(Protocol):
     def __call__(self, variants: Sequence[Variant], accept: Accept | None = None) -> AsyncIterator[Rendered]:
-        """Renders those of `variants` that `accept` wants, in an order that shares work; all if it is None."""
+        """Renders those of `variants` for which `accept` returns True (None: all), in an order that shares work."""
 
 
 class Deriver:

@@ -207,7 +207,7 @@ async def check_original(store: ObjectStore, upload_id: UploadId, visibility: Vi
 
 
 def require_visibility(original: ObjectInfo, visibility: Visibility) -> None:
-    """Raises UnknownUpload if the upload has another one: its variants have other URLs."""
+    """Raises UnknownUpload if the upload has another visibility: its variants then have other URLs."""
     if visibility_of(original) is not visibility:
         raise UnknownUpload(_UNKNOWN)
 

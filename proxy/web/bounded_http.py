@@ -41,9 +41,9 @@ class BoundedHttp(HttpToolsProtocol):
     """Closes connections that send or read too slowly.
 
     `head_seconds`: for the rest of a request while no response is pending (a body that is being read has its own
-    deadlines). `least_rate`: bytes a second that a client must take of a response, on average; it may be
-    twice `read_seconds` behind. Heads beyond the limits get 431 and malformed HTTP gets 400, as problem documents,
-    also without exactly one valid `Host`.
+    deadlines). `least_rate`: bytes a second that a client must read of a response, on average; it may be twice
+    `read_seconds` behind. Heads beyond the limits get 431 and malformed HTTP gets 400, as problem documents, also
+    without exactly one valid `Host`.
     """
 
     head_seconds = 10.0  # the same as in nginx.conf

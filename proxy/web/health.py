@@ -20,7 +20,7 @@ from proxy.web.middleware.authentication import is_trusted
 log = structlog.get_logger()
 
 Check = Callable[[], Awaitable[None]]
-"""Raises a ServiceError if the dependency is not usable."""
+"""Checks a dependency. Raises a ServiceError if it is not usable."""
 
 _CHECK_TIMEOUT = 3  # seconds; load balancers give up at 5
 _FRESH_SECONDS = 1.0  # the checks run at most this often, for all callers together

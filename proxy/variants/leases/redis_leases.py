@@ -19,7 +19,8 @@ from proxy.variants.leases.lease_store import RELEASED_SECONDS
 log = structlog.get_logger()
 
 LEASE_SECONDS = 3.0
-"""The time for which a dead holder delays the others. Well below `RENDER_TIMEOUT`, the deadline of waiting requests."""
+"""Seconds after which the lease of a dead holder ends. Well below `RENDER_TIMEOUT`, the deadline of waiting
+requests."""
 
 _POLL_SECONDS = 0.05  # at most twenty commands a second for each key: a process has one waiter for a key
 _ANSWER_SECONDS = 0.5
