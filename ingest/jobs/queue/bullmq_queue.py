@@ -155,7 +155,9 @@ class BullmqQueue:
         owner = _owner(job)
         if owner in (None, await self._installation_id()):
             return
-        self._warn("job of another installation skipped, QUEUE_PREFIX is shared", f"job {job.id} of installation {owner}")
+        self._warn(
+            "job of another installation skipped, QUEUE_PREFIX is shared", f"job {job.id} of installation {owner}"
+        )
         await job.moveToDelayed(int((time() + _FOREIGN_DELAY) * 1000), token)
         raise DelayedError
 
