@@ -130,7 +130,7 @@ def test_proxy_gets_the_secret_of_the_edge() -> None:
     assert TEMPLATE["Parameters"]["EdgeSecret"]["NoEcho"] is True
 
 
-def test_without_private_images_the_distribution_cannot_reach_them() -> None:
+def test_distribution_without_private_images_cannot_reach_private_paths() -> None:
     nothing = {"!Ref": "AWS::NoValue"}
     for each in DISTRIBUTION["CacheBehaviors"][2:]:
         assert (each["!If"][0], each["!If"][2]) == ("HasPrivateImages", nothing)

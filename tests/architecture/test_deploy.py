@@ -74,7 +74,7 @@ def test_containers_have_few_rights_and_bounds(name: str) -> None:
     assert all(service[bound] for bound in ("mem_limit", "pids_limit", "cpus"))
 
 
-def test_nginx_cannot_reach_what_holds_data() -> None:
+def test_nginx_cannot_reach_services_that_hold_data() -> None:
     members = {
         network: {name for name, each in SERVICES.items() if network in each["networks"]} for network in NETWORKS
     }
@@ -91,7 +91,7 @@ def test_containers_are_given_longer_to_stop_than_servers_take(name: str) -> Non
     assert int(OURS[name]["stop_grace_period"].removesuffix("s")) == int(drain) + 5
 
 
-def test_whatever_waits_for_a_dependency_waits_until_it_is_healthy() -> None:
+def test_services_wait_until_their_dependencies_are_healthy() -> None:
     for service in SERVICES.values():
         for name, dependency in service.get("depends_on", {}).items():
             healthy = dependency["condition"] == "service_healthy"

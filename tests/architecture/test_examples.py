@@ -26,7 +26,7 @@ def test_commands_give_every_variable_that_the_example_reads(folder: Path) -> No
     assert read <= {*EXPORTED.findall(secrets), *EXPORTED.findall(example)}
 
 
-def test_commands_give_darkroom_settings_that_it_has(folder: Path) -> None:
+def test_commands_give_darkroom_known_settings(folder: Path) -> None:
     _, secrets, darkroom, example = commands((folder / "README.md").read_text())
     known = {name.upper() for name in Settings.model_fields}
 

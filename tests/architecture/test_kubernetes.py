@@ -108,7 +108,7 @@ def test_probes_ask_the_port_that_is_served(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LONG_RUNNING)
-def test_pods_are_given_longer_to_stop_than_they_take(name: str) -> None:
+def test_grace_period_of_pods_is_longer_than_their_stop(name: str) -> None:
     [drain] = re.findall(
         r"timeout_graceful_shutdown=(\d+)", (ROOT / "ingest" / "cli" / "process_commands.py").read_text()
     )

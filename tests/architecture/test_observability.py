@@ -100,7 +100,7 @@ def test_every_environment_is_chosen_where_none_is_labelled() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_alert_is_about_one_environment_and_names_it(rule: dict[str, Any]) -> None:
+def test_alert_is_about_one_environment_and_has_its_name(rule: dict[str, Any]) -> None:
     for aggregation in re.findall(r"\b(?:sum|max|min|avg|count)\b[^(]*\(", rule["expr"]):
         assert "by" in aggregation, rule["expr"]
     for grouped in re.findall(r"by \(([^)]*)\)", rule["expr"]):
