@@ -129,7 +129,7 @@ class TestMigrations:
 
 class TestConcurrency:
     @pytest.mark.promise("E5")
-    async def test_concurrent_claims_on_several_connections_let_one_win(
+    async def test_concurrent_claims_on_several_connections_have_one_winner(
         self, postgres: PostgresServer, database: Database
     ) -> None:
         await database.migrate()

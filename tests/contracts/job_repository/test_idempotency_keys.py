@@ -65,7 +65,7 @@ async def test_key_of_accepted_upload_cannot_begin_another(repository: JobReposi
     assert await keys(database) == {upload_id: KEY.digest}
 
 
-async def test_concurrent_begins_with_one_key_let_one_win(repository: JobRepository, database: Database) -> None:
+async def test_concurrent_begins_with_one_key_have_one_winner(repository: JobRepository, database: Database) -> None:
     attempts = [repository.begin(new_upload_id(), KEY) for _ in range(20)]
     results = await asyncio.gather(*attempts, return_exceptions=True)
 
@@ -104,7 +104,7 @@ class TestDeadAttempts:
         second = await taken(repository)
         assert await keys(database) == {dead: None, second: KEY.digest}
 
-    async def test_concurrent_takeovers_let_one_win(self, repository: JobRepository, database: Database) -> None:
+    async def test_concurrent_takeovers_have_one_winner(self, repository: JobRepository, database: Database) -> None:
         dead = new_upload_id()
         await repository.begin(dead, KEY)
         await begun_before(database, dead, KEY.attempt_timeout + timedelta(seconds=1))
@@ -170,7 +170,7 @@ class TestLifetime:
         with pytest.raises(InProgress):
             await repository.begin(new_upload_id(), KEY)
 
-    async def test_ticket_stays_used_for_an_hour_longer_than_it_may_be_valid(
+    async def test_ticket_is_used_for_an_hour_longer_than_its_longest_validity(
         self, repository: JobRepository, database: Database
     ) -> None:
         age = LIFETIME + timedelta(minutes=59)
@@ -191,7 +191,7 @@ class TestLifetime:
         with pytest.raises(KeyReused):
             await repository.begin(new_upload_id(), OTHER_TICKET)
 
-    async def test_ticket_is_forgotten_an_hour_after_it_may_be_valid(
+    async def test_ticket_is_forgotten_an_hour_after_its_longest_validity(
         self, repository: JobRepository, database: Database
     ) -> None:
         age = LIFETIME + timedelta(minutes=61)

@@ -56,7 +56,7 @@ async def test_unfinished_attempt_is_taken_over_at_once_by_the_holder_of_the_lea
         await repository.accept(upload_of(dead, now()), PRINT)
 
 
-async def test_deleted_source_stays_used_until_it_is_forgotten(repository: JobRepository, database: Database) -> None:
+async def test_deleted_source_is_used_until_it_is_forgotten(repository: JobRepository, database: Database) -> None:
     await repository.delete(await taken(repository, SOURCE))
     await spent_before(database, timedelta(days=3650) - FOREVER)
     await delete_another_ticket(repository)  # forgets old tickets
@@ -90,7 +90,7 @@ async def test_many_sources_are_found_in_one_query(repository: JobRepository) ->
     assert await repository.find_by_sources([]) == {}
 
 
-async def test_adopted_upload_has_its_source_unless_another_has_or_had_it(repository: JobRepository) -> None:
+async def test_adopted_upload_has_its_source_unless_the_source_is_taken(repository: JobRepository) -> None:
     first, other = upload_of(new_upload_id(), now()), upload_of(new_upload_id(), now())
 
     assert await repository.adopt(first, JobStatus.PENDING, (SOURCE, PRINT))

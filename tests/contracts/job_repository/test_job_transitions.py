@@ -72,7 +72,7 @@ class TestAdvancing:
         with pytest.raises(JobNotClaimable):
             await repository.advance(new_upload_id(), expect=PENDING, to=PROCESSING)
 
-    async def test_concurrent_claims_let_one_win(self, repository: JobRepository) -> None:
+    async def test_concurrent_claims_have_one_winner(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository)
 
         claims = [repository.advance(upload_id, expect=PENDING, to=PROCESSING) for _ in range(20)]
@@ -136,7 +136,7 @@ class TestAttempts:
         assert await repository.advance(upload_id, expect=PROCESSING, to=PENDING) == 0
 
     @pytest.mark.parametrize("status", [COMPLETE, FAILED])
-    async def test_job_that_ended_counts_anew(self, repository: JobRepository, status: JobStatus) -> None:
+    async def test_job_that_ended_counts_attempts_from_zero(self, repository: JobRepository, status: JobStatus) -> None:
         upload_id = await accept_upload(repository, PROCESSING)
         await repository.advance(upload_id, expect=PROCESSING, to=PROCESSING)
         assert await repository.advance(upload_id, expect=PROCESSING, to=status) == 2

@@ -194,7 +194,7 @@ class TestForWorkers:
 
         assert await repository.count() == {PENDING: 1, PROCESSING: 0, COMPLETE: 8, FAILED: 3}
 
-    async def test_count_with_an_outdated_estimate_is_what_was_counted(
+    async def test_count_with_an_outdated_estimate_is_bounded(
         self, repository: JobRepository, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with database.transaction() as connection:

@@ -188,7 +188,7 @@ class TestFilters:
         assert [upload.upload_id for upload, _ in page.uploads] == expected
         assert await self.walk(repository, wanted) == expected
 
-    async def test_ids_leave_out_unknown_and_unwanted_ones(self, repository: JobRepository) -> None:
+    async def test_ids_leave_out_unknown_and_filtered_uploads(self, repository: JobRepository) -> None:
         ids = await self.uploads(repository)
         wanted = UploadFilter(owner="Ida", ids=[*ids[:4], new_upload_id()])
 

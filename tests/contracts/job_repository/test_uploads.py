@@ -75,7 +75,7 @@ class TestAccepting:
         assert await repository.count() == dict.fromkeys(JobStatus, 0)
         assert (await repository.newest(10)).uploads == []
 
-    async def test_an_upload_cannot_begin_twice(self, repository: JobRepository) -> None:
+    async def test_begin_twice_raises(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository)
 
         with pytest.raises(CatalogUnavailable):
@@ -83,13 +83,13 @@ class TestAccepting:
 
         assert (await repository.find(upload_id))[0] == upload_of(upload_id)
 
-    async def test_an_upload_that_never_began_cannot_be_accepted(self, repository: JobRepository) -> None:
+    async def test_accept_without_begin_raises(self, repository: JobRepository) -> None:
         with pytest.raises(CatalogUnavailable):
             await repository.accept(upload_of(new_upload_id()))
 
         assert await newest_ids(repository) == []
 
-    async def test_an_upload_cannot_be_accepted_twice(self, repository: JobRepository) -> None:
+    async def test_accept_twice_raises(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository)
 
         with pytest.raises(CatalogUnavailable):
@@ -167,7 +167,7 @@ class TestDeleting:
 
 
 class TestForTheGarbageCollector:
-    async def test_an_upload_exists_from_its_first_byte_to_its_deletion(self, repository: JobRepository) -> None:
+    async def test_upload_exists_from_its_first_byte_to_its_deletion(self, repository: JobRepository) -> None:
         upload_id = new_upload_id()
         assert await repository.exists(upload_id) is False
 
@@ -204,7 +204,7 @@ class TestForTheGarbageCollector:
     async def test_rows_of_an_empty_catalog_are_none(self, repository: JobRepository) -> None:
         assert [row async for row in repository.rows()] == []
 
-    async def test_rows_from_a_start_include_it(
+    async def test_rows_from_a_start_include_the_start(
         self, repository: JobRepository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("ingest.catalog.upload_rows._BATCH", 2)
@@ -234,7 +234,7 @@ class TestAdopting:
         assert (job.status, job.progress, job.error, job.created_at) == (status, progress, None, NOON)
         assert abs(datetime.now(UTC) - job.updated_at) < timedelta(minutes=1)
 
-    async def test_accepted_upload_is_left_as_it_is(self, repository: JobRepository) -> None:
+    async def test_accepted_upload_is_left_unchanged(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository, FAILED)
         before = await repository.find(upload_id)
 
@@ -256,7 +256,7 @@ class TestAdopting:
         assert sorted(await asyncio.gather(*(repository.adopt(upload, PENDING) for _ in range(2)))) == [False, True]
 
 
-async def test_find_many_returns_what_find_returns(repository: JobRepository) -> None:
+async def test_find_many_returns_the_results_of_find(repository: JobRepository) -> None:
     uploads = [await accept_upload(repository, status) for status in (PENDING, PROCESSING)]
     begun = new_upload_id()
     await repository.begin(begun)

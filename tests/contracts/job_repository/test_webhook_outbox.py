@@ -64,16 +64,14 @@ class TestAdded:
         }
 
     @pytest.mark.parametrize("status", [PENDING, PROCESSING])
-    async def test_job_that_goes_on_adds_none(
+    async def test_job_that_continues_adds_no_webhook(
         self, repository: JobRepository, outbox: WebhookOutbox, status: Any
     ) -> None:
         upload_id = await accept_upload(repository, status)
 
         assert await outbox.find(upload_id=upload_id) == []
 
-    async def test_result_that_was_told_before_adds_none(
-        self, repository: JobRepository, outbox: WebhookOutbox
-    ) -> None:
+    async def test_repeated_result_adds_no_webhook(self, repository: JobRepository, outbox: WebhookOutbox) -> None:
         upload_id = await accept_upload(repository, COMPLETE)
         await repository.advance(upload_id, expect=COMPLETE, to=PROCESSING)
         await repository.advance(upload_id, expect=PROCESSING, to=COMPLETE, sends_webhook=False)
@@ -88,9 +86,7 @@ class TestAdded:
 
         assert await outbox.find(upload_id=upload_id) == []
 
-    async def test_deletion_adds_one_however_often_it_is_asked_for(
-        self, repository: JobRepository, outbox: WebhookOutbox
-    ) -> None:
+    async def test_repeated_deletion_adds_one_webhook(self, repository: JobRepository, outbox: WebhookOutbox) -> None:
         upload_id = await accept_upload(repository, PENDING)
 
         deleted = await asyncio.gather(*(repository.delete(upload_id) for _ in range(4)))
@@ -98,7 +94,7 @@ class TestAdded:
         assert deleted.count(True) == 1
         assert told(await outbox.find(upload_id=upload_id)) == [(DELETED, PENDING)]
 
-    async def test_deletion_of_what_was_never_accepted_adds_none(
+    async def test_deletion_of_an_upload_never_accepted_adds_no_webhook(
         self, repository: JobRepository, outbox: WebhookOutbox
     ) -> None:
         await repository.begin(upload_id := new_upload_id())
@@ -156,7 +152,7 @@ class TestClaimed:
 
         assert (again.webhook_id, again.attempts) == (claimed.webhook_id, 2)
 
-    async def test_delivered_webhook_is_gone(self, repository: JobRepository, outbox: WebhookOutbox) -> None:
+    async def test_delivered_webhook_is_removed(self, repository: JobRepository, outbox: WebhookOutbox) -> None:
         upload_id = await accept_upload(repository, COMPLETE)
         [claimed] = await outbox.claim(10)
 
@@ -165,9 +161,7 @@ class TestClaimed:
         assert await outbox.find(upload_id=upload_id) == []
         assert await outbox.count() == {WebhookStatus.PENDING: 0, WebhookStatus.FAILED: 0}
 
-    async def test_failed_attempt_is_repeated_when_it_is_due(
-        self, repository: JobRepository, outbox: WebhookOutbox
-    ) -> None:
+    async def test_failed_attempt_is_repeated_when_due(self, repository: JobRepository, outbox: WebhookOutbox) -> None:
         upload_id = await accept_upload(repository, COMPLETE)
         [claimed] = await outbox.claim(10)
         await outbox.record_failure(claimed, "The receiver answered 500.", retry_in=60)
@@ -203,7 +197,7 @@ class TestGivenUp:
         assert {webhook.attempts for webhook in again} == {1}
         assert max(webhook.age for webhook in again) < timedelta(seconds=60)
 
-    async def test_it_is_removed_after_a_month(
+    async def test_unsent_webhook_is_removed_after_a_month(
         self, repository: JobRepository, outbox: WebhookOutbox, database: Database
     ) -> None:
         for _ in range(2):

@@ -129,7 +129,7 @@ class TestHolding:
 
     @pytest.mark.parametrize("clients", ["file", "redis-of-two-brief"], indirect=True)
     @pytest.mark.serial  # on a busy machine, Redis or the renewal may be late, and the lease is granted again
-    async def test_lease_is_renewed_while_it_is_held(self, clients: TwoClients) -> None:
+    async def test_held_lease_is_renewed(self, clients: TwoClients) -> None:
         async with clients.one.hold(KEY):
             await asyncio.sleep(LEASE * 1.5)
             assert await can_acquire(clients.two) is False

@@ -115,7 +115,7 @@ class TestS3Fails:
             (503, "SlowDown", "SlowDown"),
         ],
     )
-    async def test_error_message_says_what_to_do(self, status: int, code: str, advice: str) -> None:
+    async def test_error_message_names_the_remedy(self, status: int, code: str, advice: str) -> None:
         async with s3_that(lambda _: fault(status, code)) as store:
             with pytest.raises(StoreUnavailable, match=advice):
                 await store.get("key")

@@ -144,7 +144,7 @@ class TestSetMetadata:
         assert (await seaweed.head(key)).metadata == {"visibility": "private"}
 
     @pytest.mark.parametrize(("stored", "expected"), [("0,1", None), ("1,1", StoreUnavailable)])
-    async def test_second_attempt_accepts_what_the_first_one_wrote_and_nothing_else(
+    async def test_second_attempt_accepts_only_the_object_of_the_first(
         self, stored: str, expected: type[Exception] | None
     ) -> None:
         def answer(request: str) -> bytes:

@@ -22,7 +22,7 @@ class TestEveryQueue:
         assert harness.delivered == [upload_id]
 
     @pytest.mark.promise("E5")
-    async def test_publishing_twice_is_one_job(self, harness: QueueHarness) -> None:
+    async def test_publish_twice_is_one_job(self, harness: QueueHarness) -> None:
         upload_ids = [await harness.upload() for _ in range(3)]
         for upload_id in upload_ids * 3:
             await harness.queue.publish(upload_id)
