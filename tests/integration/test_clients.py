@@ -137,7 +137,7 @@ def test_uppy_uploads_from_a_page_of_the_same_origin(service: Service) -> None:
     assert (status, document["originalSize"], document["focus"]) == (201, ROCKET.stat().st_size, "0.5,0.25")
 
 
-def test_uppy_without_allowed_meta_fields_is_told_which_fields_there_are(service: Service) -> None:
+def test_uppy_without_allowed_meta_fields_is_refused_with_the_known_fields(service: Service) -> None:
     status, document = uppy(service, relativePath="null", name="Größe \U0001f680.jpg", type="image/jpeg")
 
     assert (status, document["code"]) == (400, "unknown_field")

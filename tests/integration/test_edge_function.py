@@ -89,7 +89,7 @@ def test_auto_of_an_animated_size_is_webp_for_all_that_accept_it(edge: Edge, tmp
     assert chosen == ["webp", "avif", "avif", "auto", "avif", "avif", "avif", "auto"]
 
 
-def test_auto_is_resolved_as_the_origin_does_it(edge: Edge) -> None:
+def test_auto_resolves_to_the_format_of_the_origin(edge: Edge) -> None:
     """Random headers from a fixed seed, in one run, because an engine starts slowly."""
     headers = random_accepts(1000)
     stem = f"/images/{UPLOAD}/small"

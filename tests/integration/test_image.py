@@ -111,7 +111,7 @@ def test_built_package_is_complete_and_not_the_work_tree(built: Path) -> None:
 
 
 @pytest.mark.long
-def test_built_image_has_the_bill_of_materials_of_what_is_installed(built: Path) -> None:
+def test_built_image_has_the_bill_of_materials_of_its_packages(built: Path) -> None:
     listed = json.loads((built / "sbom.json").read_text())["components"]
 
     installed = {path.name.removesuffix(".dist-info") for path in (built / ".venv").rglob("*.dist-info")}
@@ -152,7 +152,7 @@ def test_built_environment_has_bytecode_that_is_not_checked(built: Path) -> None
 
 
 @pytest.mark.long
-def test_built_environment_has_what_settings_may_ask_for(built: Path) -> None:
+def test_built_environment_has_the_packages_of_every_setting(built: Path) -> None:
     """Files that are read only with some settings: AWS services of S3, CloudFront and credentials, codecs, numpy."""
     program = """
 import boto3, numpy, opentelemetry.sdk.trace, pyvips, asyncpg, bullmq, uvloop

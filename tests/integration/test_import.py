@@ -247,7 +247,7 @@ def test_wrong_csv_exits_with_2_before_anything_is_imported(folder: Path) -> Non
 
 
 @pytest.mark.slow
-def test_import_stops_when_nobody_would_learn_of_its_results(folder: Path) -> None:
+def test_import_with_unwritable_standard_output_stops(folder: Path) -> None:
     sources = photos(folder, 1)
 
     with Path("/dev/full").open("w") as full:

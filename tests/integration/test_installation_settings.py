@@ -89,7 +89,7 @@ def test_folder_that_is_not_writable_is_named_with_the_user(
 
 
 @pytest.mark.slow
-def test_server_says_what_it_is_connected_to_in_json(tmp_path: Path) -> None:
+def test_server_logs_its_connections_in_json(tmp_path: Path) -> None:
     """On one JSON line, after the port is bound, without secrets."""
     with Service(
         tmp_path,
@@ -114,7 +114,7 @@ def test_server_says_what_it_is_connected_to_in_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_server_says_what_it_is_connected_to_for_people(tmp_path: Path) -> None:
+def test_server_logs_its_connections_as_text(tmp_path: Path) -> None:
     with Service(tmp_path, LOG_FORMAT="console") as service:
         lines = service.log().splitlines()
 
@@ -128,7 +128,7 @@ def test_server_says_what_it_is_connected_to_for_people(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_worker_says_what_it_is_connected_to(tmp_path: Path) -> None:
+def test_worker_logs_its_connections(tmp_path: Path) -> None:
     with Worker(tmp_path) as worker:
         until(lambda: "worker started" in worker.log())
 
@@ -139,7 +139,7 @@ def test_worker_says_what_it_is_connected_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_port_in_use_is_the_only_thing_said(tmp_path: Path) -> None:
+def test_port_in_use_prints_one_message(tmp_path: Path) -> None:
     """Nothing was touched, either: the embedded database may be that of the other server."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()

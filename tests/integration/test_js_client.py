@@ -29,7 +29,7 @@ def test_tests_of_node_pass(path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_types_accept_what_applications_write_and_nothing_else() -> None:
+def test_types_accept_usual_calls_and_refuse_mistakes() -> None:
     compiled()
 
     done = compiler("-p", "tests")

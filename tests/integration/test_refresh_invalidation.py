@@ -73,7 +73,7 @@ def test_finished_refresh_invalidates_the_replaced_recipes_once(refresh: Refresh
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("slept")
-def test_outage_invalidates_what_was_replaced_before(refresh: Refresh, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outage_invalidates_variants_replaced_before_it(refresh: Refresh, monkeypatch: pytest.MonkeyPatch) -> None:
     download = DiskStore.download
 
     async def fail(store: DiskStore, key: str, path: Path) -> object:
@@ -91,7 +91,7 @@ def test_outage_invalidates_what_was_replaced_before(refresh: Refresh, monkeypat
 
 
 @pytest.mark.slow
-def test_cancelled_refresh_invalidates_what_was_replaced_before(
+def test_cancelled_refresh_invalidates_variants_replaced_before(
     refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl+C cancels the main task."""

@@ -76,7 +76,7 @@ class TestBucketFirst:
         assert http.get(f"{bucket_edge}/{key}").status_code == status
         assert http.get(f"{bucket_edge}/{key}?token=x").status_code == status
 
-    def test_private_variant_comes_from_the_origin_whatever_the_bucket_allows(
+    def test_private_variant_comes_from_the_origin_despite_a_public_bucket(
         self, seaweedfs: SeaweedServer, bucket: str, bucket_edge: str, stub: StubOrigin
     ) -> None:
         seaweedfs.publish(bucket, "private/*")

@@ -94,7 +94,7 @@ class TestStale:
         assert (stale.status_code, stale.text, stale.headers["x-cache-status"]) == (200, "picture", "STALE")
 
     @pytest.mark.parametrize("name", ["herd", "herd of 404"])
-    def test_nobody_gets_an_expired_response_while_it_is_renewed(
+    def test_expired_response_is_not_served_during_its_renewal(
         self, stub: StubOrigin, stub_edge: str, expired: Callable[[str], str], name: str
     ) -> None:
         """It may be the 404 of a variant that nginx was told to forget."""

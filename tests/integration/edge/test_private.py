@@ -140,7 +140,7 @@ def change(edge: str, upload_id: UploadId, visibility: str) -> None:
     assert (answer.status_code, answer.json()["visibility"]) == (200, visibility)
 
 
-def test_change_of_the_visibility_reaches_what_nginx_keeps(private_edge: str, origin: Service) -> None:
+def test_visibility_change_removes_cached_responses_of_nginx(private_edge: str, origin: Service) -> None:
     upload_id = upload(private_edge)
     public = f"{private_edge}/images/{upload_id}/small.jpg"
     for _ in range(2):
@@ -184,7 +184,7 @@ def test_deleted_upload_is_forgotten(private_edge: str) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", "x" * 32, f"{SECRET} {SECRET}"])
-def test_nobody_else_makes_nginx_forget(private_edge: str, private_id: UploadId, secret: str) -> None:
+def test_forget_header_of_a_client_removes_nothing(private_edge: str, private_id: UploadId, secret: str) -> None:
     query = token(private_id)
     get(private_edge, private_id, query)
     answer = get(private_edge, private_id, query, headers={"x-edge-forget": secret})

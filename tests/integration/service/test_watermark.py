@@ -71,7 +71,7 @@ def test_watermark_is_on_variants_of_its_sizes_and_a_new_file_replaces_it_after_
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("command", "code"), [("serve", 1), ("serve --workers 2", 1), ("worker", 2)])
-def test_command_with_a_damaged_file_says_so_alone(tmp_path: Path, command: str, code: int) -> None:
+def test_command_with_a_damaged_file_prints_one_message(tmp_path: Path, command: str, code: int) -> None:
     (tmp_path / "darkroom.toml").write_text(SIZES)
     write_logo(tmp_path, RED)
     (logo := tmp_path / "marks/logo.png").write_bytes(logo.read_bytes()[:-20])

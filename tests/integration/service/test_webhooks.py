@@ -97,7 +97,7 @@ def test_unwanted_webhook_is_shown_and_sent_again_when_asked(
 
 
 @pytest.mark.slow
-def test_command_without_a_receiver_says_so(tmp_path: Path) -> None:
+def test_command_without_a_receiver_exits_with_a_message(tmp_path: Path) -> None:
     done = darkroom(tmp_path, "webhooks")
 
     assert (done.returncode, done.stderr) == (2, "WEBHOOK_URL: it is not set, so there are no webhooks.\n")
