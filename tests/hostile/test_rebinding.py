@@ -92,7 +92,7 @@ def test_rebound_site_gets_421_for_everything_but_variants(
     assert ids(live) == before
 
 
-def test_page_of_the_server_itself_may_do_it_all(page: Page, live: Service, encoded: str) -> None:
+def test_page_of_the_server_itself_may_call_everything(page: Page, live: Service, encoded: str) -> None:
     mine = str(http.post(f"{live.url}/images/upload", files={"image": b64decode(encoded)}).json()["uploadId"])
     before = ids(live)
 

@@ -200,7 +200,7 @@ def test_any_user_of_group_0_serves(engine: Engine) -> None:
         serves(container)
 
 
-def test_user_without_a_data_folder_is_told_so_at_once(engine: Engine) -> None:
+def test_user_without_access_to_data_exits_with_2_and_is_named(engine: Engine) -> None:
     """With a group that may not enter /data."""
     done = engine.call("run", "--rm", *HARDENED, "--user", "123456:123456", "darkroom", check=False)
 
@@ -212,7 +212,7 @@ def test_user_without_a_data_folder_is_told_so_at_once(engine: Engine) -> None:
 @pytest.mark.promise("E6")
 @pytest.mark.parametrize("seconds", [0.3, 2, 4])
 @pytest.mark.parametrize("command", ["serve", "worker"])
-def test_sigterm_after_some_seconds_ends_it_with_0(engine: Engine, command: str, seconds: float) -> None:
+def test_first_process_at_sigterm_exits_with_0(engine: Engine, command: str, seconds: float) -> None:
     """As the first process, without --init: the kernel ignores the signal as long as it has no handler."""
     engine.call("run", "--rm", *HARDENED, "--volume", "stopped:/data", "darkroom", "migrate")
     container = Container(engine, "stopped", WARM_UP="true")
