@@ -48,7 +48,7 @@ async def test_digest_does_not_depend_on_chunking(split: int | None) -> None:
     assert await image_digest(chunks_of(b"abc", split)) == known
 
 
-def test_fingerprint_is_the_digest_of_the_image_without_fields_and_differs_with_them() -> None:
+def test_fingerprint_without_fields_is_the_digest_of_the_image_and_differs_with_fields() -> None:
     fields = ({}, {"focus": "0,1"}, {"focus": "1,1"}, {"owner": "0,1"}, {"metadata": {"a": 1, "b": 2}})
     assert fingerprint("ab", {}) == "ab"
     assert len({fingerprint("ab", each) for each in fields}) == len(fields)

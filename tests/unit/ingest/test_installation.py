@@ -102,7 +102,7 @@ async def test_servers_that_start_together_agree(pair: Pair, tmp_path: Path) -> 
         await database.close()
 
 
-async def test_server_that_looked_before_another_started_agrees_with_it(pair: Pair) -> None:
+async def test_server_that_looked_before_another_started_has_the_same_id(pair: Pair) -> None:
     await pair.add_row()
     gate = pair.store.hold("get")
     late = asyncio.create_task(pair.installation().verify())
@@ -221,7 +221,7 @@ async def test_rebind_gives_the_stores_id_to_the_database(pair: Pair, in_databas
     await pair.installation().verify()
 
 
-async def test_rebind_gives_the_databases_id_to_a_store_without_one(pair: Pair) -> None:
+async def test_rebind_gives_the_id_of_the_database_to_a_store_without_id(pair: Pair) -> None:
     await pair.add_original()
     await pair.table.create(StoredId(OURS, bound=True))
 

@@ -193,9 +193,7 @@ async def test_newer_database_that_does_not_name_this_version_is_refused(databas
 
 
 @pytest.mark.parametrize("revision", ["0013_from_0012", "0014_from_0012", "0015_from_0001"])
-async def test_newer_database_that_names_this_version_is_used_and_left_as_it_is(
-    database: Database, revision: str
-) -> None:
+async def test_newer_database_that_names_this_version_is_used_unchanged(database: Database, revision: str) -> None:
     await set_revision(database, revision)
 
     await database.check()

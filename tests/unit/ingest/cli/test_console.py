@@ -54,7 +54,7 @@ def test_errors_of_several_tasks_are_all_printed(capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().err == "Object store unavailable: one\nNo such upload: two\n"
 
 
-def test_unexpected_error_among_them_is_raised() -> None:
+def test_group_with_an_unexpected_error_is_raised() -> None:
     async def defective() -> None:
         raise ExceptionGroup("", [StoreUnavailable("one"), KeyError("two")])
 

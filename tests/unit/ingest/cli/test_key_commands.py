@@ -47,7 +47,7 @@ def test_wrong_name_or_scope_exits_with_2(arguments: list[str], reason: str) -> 
     assert done.stderr.startswith(reason)
 
 
-def test_secret_is_random_and_one_that_every_setting_of_secrets_accepts() -> None:
+def test_secret_is_random_and_valid_for_every_setting_of_secrets() -> None:
     first, second = (CliRunner().invoke(app, ["keys", "secret"]).stdout.strip() for _ in range(2))
     document = json.loads(CliRunner().invoke(app, ["keys", "secret", "--json"]).stdout)
 

@@ -147,7 +147,7 @@ async def test_failed_import_of_a_deleted_upload_keeps_the_deletion(scene: Scene
     assert await scene.stored() == []
 
 
-async def test_deleted_upload_comes_back_only_on_demand(scene: Scene) -> None:
+async def test_deleted_upload_is_imported_again_only_on_demand(scene: Scene) -> None:
     source = scene.source(image_bytes())
     first = await scene.run(source)
     assert first.upload_id
@@ -272,7 +272,7 @@ async def test_imports_at_the_same_moment_make_one_upload(
     assert await scene.originals() == 1
 
 
-async def test_dry_run_changes_nothing_and_opens_only_what_it_compares(scene: Scene) -> None:
+async def test_dry_run_changes_nothing_and_opens_only_compared_sources(scene: Scene) -> None:
     known = scene.source(image_bytes())
     first = await scene.run(known)
 

@@ -150,7 +150,7 @@ async def test_endless_redirects_fail(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("status", "requests_"), [("404 Not Found", 1), ("403 Forbidden", 1), ("503 Busy", 3)])
-async def test_error_is_reported_and_a_temporary_one_is_tried_again(
+async def test_error_is_reported_and_a_temporary_error_is_tried_again(
     tmp_path: Path, status: str, requests_: int
 ) -> None:
     async with server(lambda _: response(b"sorry", status)) as (url, requests):
@@ -164,7 +164,7 @@ async def test_error_is_reported_and_a_temporary_one_is_tried_again(
 @pytest.mark.parametrize(
     ("retry_after", "pauses"), [("7", [7, 7]), ("61", []), ("Wed, 21 Oct 2099 07:28:00 GMT", [0.01, 0.01])]
 )
-async def test_server_is_asked_again_when_it_wants_it(
+async def test_server_is_asked_again_after_its_retry_after(
     tmp_path: Path, retry_after: str, pauses: list[float], slept: list[float]
 ) -> None:
     async with server(lambda _: response(b"", "429 Too Many Requests", Retry_After=retry_after)) as (url, _):

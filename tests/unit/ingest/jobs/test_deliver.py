@@ -48,7 +48,7 @@ async def test_success_is_not_retried(slept: list[float]) -> None:
     assert slept == []
 
 
-async def test_failed_attempts_are_retried_after_the_pause_they_ask_for(slept: list[float]) -> None:
+async def test_failed_attempts_are_retried_after_the_requested_pause(slept: list[float]) -> None:
     assert await deliver(Handler(7), ID) is JobStatus.COMPLETE
     assert slept == [1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]
 

@@ -60,7 +60,7 @@ class TestJobOfAnotherVersionOrOtherSettings:
         assert {known.state for known in outcome.variants.values()} == {VariantState.STORED}
         assert outcome.repository.recorded == [66, 66, 66, 83, 100]
 
-    def test_resumed_job_that_fails_removes_all_that_it_stored(self) -> None:
+    def test_resumed_job_that_fails_removes_all_its_variants(self) -> None:
         outcome = self.outcome(Undecodable("Export it again.")).run()
 
         assert outcome.job == (JobStatus.FAILED, 0, "Export it again.")
@@ -68,7 +68,7 @@ class TestJobOfAnotherVersionOrOtherSettings:
         assert set(outcome.variants) == {variant.name for variant in OPAQUE}
         assert {known.state for known in outcome.variants.values()} == {VariantState.WAITING}
 
-    def test_repeated_job_that_fails_removes_only_what_it_made(self) -> None:
+    def test_repeated_job_that_fails_removes_only_its_own_variants(self) -> None:
         outcome = self.outcome(Undecodable("Export it again."))
         outcome.repository.status[outcome.upload.upload_id] = JobStatus.COMPLETE
 

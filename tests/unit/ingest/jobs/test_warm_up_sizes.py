@@ -29,7 +29,7 @@ def test_sizes_that_repeat_the_originals_pixels_are_not_derived() -> None:
         (((), ()), None, []),
     ],
 )
-def test_offered_size_is_warmed_in_the_formats_of_those_it_stands_for(
+def test_offered_size_is_warmed_in_the_formats_of_its_members(
     warm: tuple[tuple[Format, ...] | None, ...], alpha: bool | None, formats: list[str]
 ) -> None:
     repeating = [Size(f"s{n}", 640 + n, None, Fit.INSIDE, warm=each) for n, each in enumerate(warm)]

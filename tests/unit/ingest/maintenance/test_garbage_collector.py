@@ -42,7 +42,7 @@ async def test_leftovers_of_a_crash_are_found_and_removed(
     assert scene.cdn.invalidated == ([] if unseen else [upload_tag(upload_id)])
 
 
-async def test_fields_stay_with_an_original_in_the_trash_and_go_with_it(scene: Scene) -> None:
+async def test_fields_of_an_original_in_the_trash_are_removed_with_the_original(scene: Scene) -> None:
     upload_id = new_upload_id()
     for key in (original_key(upload_id), fields_key(upload_id)):
         await scene.put(key)

@@ -54,7 +54,7 @@ async def strip_metadata(store: CountingStore, upload: Upload, **metadata: str) 
     await store.put(key, stored.body, content_type=stored.info.content_type, metadata=metadata)
 
 
-async def test_rows_are_as_they_were_and_the_warm_up_runs(
+async def test_readoption_restores_the_rows_and_queues_the_warm_up(
     readopter: Readopter, lost: Upload, repository: WatchedRepository, queue: RecordingQueue, store: CountingStore
 ) -> None:
     assert await readopter.is_readoptable(lost.upload_id) is True
@@ -217,7 +217,7 @@ class TestPuttingBack:
         assert await store.keys() == [original_key(upload_id)]
         assert (await store.head(original_key(upload_id))).metadata == {"width": "7"}
 
-    async def test_copy_whose_original_was_never_moved_stays(self, store: CountingStore) -> None:
+    async def test_copy_whose_original_was_never_moved_is_kept(self, store: CountingStore) -> None:
         """Another process may be about to delete that original, after it has looked for rows in vain."""
         upload_id, trash = new_upload_id(), Trash(store)
         await store.put(original_key(upload_id), b"x", content_type="image/png")

@@ -106,7 +106,7 @@ class TestTrash:
 
         assert await scene.keys() == sorted(trash_key(upload_id) for upload_id in uploads)
 
-    async def test_upload_whose_original_is_in_the_trash_gets_it_back(self, scene: Scene) -> None:
+    async def test_upload_whose_original_is_in_the_trash_is_restored(self, scene: Scene) -> None:
         """A wrong database was in use when it was moved, and now the right one is back."""
         upload = accepted()
         await scene.upload(upload)
@@ -129,7 +129,7 @@ class TestTrash:
         assert await scene.collect() == [Garbage(GarbageKind.EXPIRED, upload_id)]
         assert await scene.keys() == []
 
-    async def test_expired_copy_stays_if_a_row_needs_it(self, scene: Scene) -> None:
+    async def test_expired_copy_needed_by_a_row_is_kept(self, scene: Scene) -> None:
         upload_id = new_upload_id()
         await scene.put(trash_key(upload_id))
         await scene.repository.begin(upload_id)

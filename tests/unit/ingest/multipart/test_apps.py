@@ -109,7 +109,7 @@ async def test_app_clients_upload_their_file_and_fields(
     assert fields.focus == "0.5,0.25"
 
 
-async def test_body_with_unix_lines_is_told_so() -> None:
+async def test_body_with_unix_lines_is_refused_with_the_expected_line_ends() -> None:
     error = await refusal(body(OKHTTP, "b", b"\n"), content_type="multipart/form-data; boundary=b")
 
     assert type(error) is Malformed

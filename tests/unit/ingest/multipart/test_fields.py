@@ -39,7 +39,7 @@ async def test_invalid_focus_is_refused_with_an_example(value: bytes) -> None:
         await read(IMAGE, focus(value))
 
 
-async def test_fields_of_the_application_are_read_whatever_their_order_and_pieces() -> None:
+async def test_fields_of_the_application_are_read_in_any_order_and_any_pieces() -> None:
     parts = [
         part('name="owner"', "Zoë 🙂".encode()),
         part('name="externalId"', b"a/1"),
@@ -89,6 +89,6 @@ async def test_unknown_field_is_refused_and_the_known_ones_are_named(parts: tupl
         await read(*parts)
 
 
-async def test_missing_image_is_told_before_unknown_fields() -> None:
+async def test_missing_image_is_reported_before_unknown_fields() -> None:
     with pytest.raises(MissingImage):
         await read(part('name="file"; filename="a.jpg"', b"picture"))

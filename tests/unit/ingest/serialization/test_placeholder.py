@@ -116,7 +116,7 @@ def test_transparent_image_has_no_url() -> None:
 
 
 @pytest.mark.parametrize("thumbhash", ["", "AAAA", "%%%%", "YJqGP"])
-def test_thumbhash_that_is_not_one_raises(thumbhash: str) -> None:
+def test_invalid_thumbhash_raises(thumbhash: str) -> None:
     with pytest.raises(ValueError):
         data_url(thumbhash)
 

@@ -74,7 +74,7 @@ class TestRepeatedPixels:
         }
         assert names(picture_of(self.WIDTHS, width=width, height=100)) == offered
 
-    def test_size_that_is_not_offered_gives_the_picture_of_the_one_with_its_pixels(self) -> None:
+    def test_size_that_is_not_offered_gives_the_picture_of_the_size_with_its_pixels(self) -> None:
         document = Serializer(self.WIDTHS, "").created(accepted(width=800, height=100))
 
         assert picture_html(document, size="w1920") == picture_html(document, size="w1280")
@@ -157,7 +157,7 @@ class TestEffects:
     @pytest.mark.parametrize(
         ("sides", "effects"), [((400, 400), []), ((1000, 667), ["position focus"]), ((1001, 1000), ["position focus"])]
     )
-    def test_position_is_an_effect_where_it_crops(self, sides: tuple[int, int], effects: list[str]) -> None:
+    def test_position_is_an_effect_of_sizes_that_crop(self, sides: tuple[int, int], effects: list[str]) -> None:
         width, height = sides
         size = Size("tile", 200, 200, Fit.COVER, position=Position.FOCUS)
 

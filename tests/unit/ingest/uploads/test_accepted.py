@@ -204,7 +204,7 @@ async def test_queue_outage_does_not_fail_the_upload(
 
 
 @pytest.mark.promise("B11")
-async def test_the_same_file_twice_at_once_is_two_uploads(uploads: UploadService, store: CountingStore) -> None:
+async def test_concurrent_uploads_of_one_file_are_two_uploads(uploads: UploadService, store: CountingStore) -> None:
     first, second = await asyncio.gather(*(uploads.receive(chunks_of(image_bytes(), 500)) for _ in range(2)))
 
     assert first.upload_id != second.upload_id

@@ -37,7 +37,7 @@ async def test_without_a_common_lease_original_and_database_agree_in_the_end(
     assert await store.keys() == [original_key(upload_id)]
 
 
-async def test_of_two_changes_at_the_same_moment_neither_undoes_the_other(
+async def test_concurrent_changes_do_not_undo_each_other(
     uploads: UploadService, presentations: PresentationService, store: CountingStore
 ) -> None:
     upload_id = (await received(uploads)).upload_id

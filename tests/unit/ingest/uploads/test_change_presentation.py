@@ -135,7 +135,7 @@ async def test_failed_change_is_completed_by_another_call(
     assert queue.published == [upload_id]
 
 
-async def test_repeated_visibility_removes_what_was_left_behind(
+async def test_repeated_visibility_removes_variants_left_behind(
     uploads: UploadService, presentations: PresentationService, store: CountingStore, cdn: RecordingCdn
 ) -> None:
     upload_id = (await received(uploads)).upload_id

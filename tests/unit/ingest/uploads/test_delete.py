@@ -67,7 +67,7 @@ async def test_delete_of_an_unknown_id_only_looks_for_its_original(
 
 
 @pytest.mark.parametrize("key_of", [original_key, trash_key])
-async def test_delete_without_rows_removes_what_the_store_has(
+async def test_delete_without_rows_removes_all_stored_objects(
     uploads: UploadService, store: CountingStore, cdn: RecordingCdn, key_of: Callable[[UploadId], str]
 ) -> None:
     """After an older backup was restored. Otherwise `readopt` or `trash restore` would bring the upload back."""
@@ -134,7 +134,7 @@ async def test_deleted_upload_is_not_served(
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("method", ["delete", "list"])
-async def test_store_failure_keeps_it_listed_for_another_delete(
+async def test_store_failure_keeps_the_upload_for_another_delete(
     *,
     uploads: UploadService,
     warmup: WarmUp,
@@ -157,7 +157,7 @@ async def test_store_failure_keeps_it_listed_for_another_delete(
 
 
 @pytest.mark.heavy
-async def test_database_failure_keeps_it_listed_for_another_delete(
+async def test_database_failure_keeps_the_upload_for_another_delete(
     uploads: UploadService, warmup: WarmUp, store: CountingStore, repository: WatchedRepository, database: Database
 ) -> None:
     upload_id = await warmed(uploads, warmup)

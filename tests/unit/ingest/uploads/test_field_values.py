@@ -17,7 +17,7 @@ def nested(depth: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize("field", NAMES)
 @pytest.mark.parametrize("value", ["7", " a ", "Zoë", "🙂" * 128, "user:7/é,%2F\"'<&>"])
-def test_name_of_1_to_128_printable_characters_is_kept_as_it_is(field: str, value: str) -> None:
+def test_name_of_1_to_128_printable_characters_is_kept_unchanged(field: str, value: str) -> None:
     assert NAMES[field](value) == value
 
 
@@ -31,7 +31,7 @@ def test_other_name_is_refused(field: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("value", [{}, {"a": None}, {"é": ["\n", 1.5, True, {"b": []}]}, nested(16), {"n": 10**300}])
-def test_metadata_is_kept_as_it_is(value: dict[str, Any]) -> None:
+def test_metadata_is_kept_unchanged(value: dict[str, Any]) -> None:
     assert read_metadata(value) == value
 
 

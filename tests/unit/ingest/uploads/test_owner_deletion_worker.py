@@ -197,7 +197,7 @@ async def test_upload_that_cannot_be_looked_for_after_its_owner_changed_is_count
 
 
 @pytest.mark.promise("E11")
-async def test_another_worker_finishes_what_a_dead_one_began(
+async def test_deletion_of_a_dead_worker_is_finished_by_another(
     *,
     worker: OwnerDeletionWorker,
     deletions: OwnerDeletions,

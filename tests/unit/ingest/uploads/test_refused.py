@@ -104,7 +104,7 @@ class TestAccept:
             ((SourceFormat.TIFF,), "Send a TIFF image."),
         ],
     )
-    async def test_refusal_names_what_is_sent_and_what_is_accepted(
+    async def test_refusal_names_the_sent_and_the_accepted_formats(
         self, uploads: UploadService, monkeypatch: pytest.MonkeyPatch, accept: tuple[SourceFormat, ...], words: str
     ) -> None:
         monkeypatch.setattr(uploads, "_formats", accept)

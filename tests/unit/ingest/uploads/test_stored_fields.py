@@ -47,7 +47,7 @@ async def test_fields_are_stored_before_the_original(uploads: UploadService, sto
     assert puts.index(fields_key(upload_id)) < puts.index(original_key(upload_id))
 
 
-async def test_upload_without_them_stores_none(uploads: UploadService, store: CountingStore) -> None:
+async def test_upload_without_such_fields_stores_none(uploads: UploadService, store: CountingStore) -> None:
     await upload(uploads, focus=Focus("0,1"))
 
     assert await store.keys("fields/") == []
@@ -65,7 +65,7 @@ async def test_refused_upload_leaves_none(
     await assert_nothing_left()
 
 
-async def test_deletion_removes_them(uploads: UploadService, store: CountingStore) -> None:
+async def test_deletion_removes_stored_fields(uploads: UploadService, store: CountingStore) -> None:
     await uploads.delete(await upload(uploads, **GIVEN))
 
     assert await store.keys() == []

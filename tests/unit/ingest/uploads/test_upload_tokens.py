@@ -95,7 +95,7 @@ def test_first_key_signs() -> None:
 
 
 @pytest.mark.parametrize("exp", [NOW, NOW - 1, 0, -1])
-def test_expired_ticket_is_told_from_an_invalid_one(tokens: UploadTokens, exp: int) -> None:
+def test_expired_ticket_is_distinguished_from_an_invalid_one(tokens: UploadTokens, exp: int) -> None:
     with pytest.raises(TicketExpired, match="has expired"):
         tokens.verify_ticket(signed(LEAST | {"exp": exp}))
 

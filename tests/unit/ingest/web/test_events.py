@@ -64,7 +64,7 @@ async def follow(
 
 
 @pytest.mark.heavy
-async def test_a_job_is_followed_from_pending_to_complete(service: Service) -> None:
+async def test_events_follow_a_job_from_pending_to_complete(service: Service) -> None:
     upload_id = await upload(service)
     following = await follow(service, upload_id)
 

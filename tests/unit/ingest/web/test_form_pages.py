@@ -120,7 +120,7 @@ async def test_page_lists_private_metadata(service: Service) -> None:
     ("file", "status", "words"),
     [(b"GIF89a" + bytes(99), 400, "JPEG, PNG or WebP"), (image_bytes(99, 300), 422, "99x300")],
 )
-async def test_refusal_page_says_why(service: Service, file: bytes, status: int, words: str) -> None:
+async def test_refusal_page_shows_the_reason(service: Service, file: bytes, status: int, words: str) -> None:
     answer = await service.upload(file, accept=BROWSER)
 
     assert answer.status_code == status

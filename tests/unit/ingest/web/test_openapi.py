@@ -119,7 +119,7 @@ class TestDocument:
         # 422 for originals that were accepted under other settings or by another version; as uploads they are 400.
         assert codes(document()) == raised | ours | {(422, "unsupported_format")}
 
-    async def test_servers_are_the_public_url_and_this_one(self) -> None:
+    async def test_servers_are_the_public_url_and_the_own_origin(self) -> None:
         def servers(**settings: str) -> list[str]:
             return [server["url"] for server in document(**settings)["servers"]]
 
@@ -149,7 +149,7 @@ class TestDocument:
             assert urls["required"] == ["tiny"]  # `wide` may repeat the original
             assert urls["properties"]["tiny"]["required"] == [*TYPES]
 
-    async def test_document_says_which_calls_need_a_key(self) -> None:
+    async def test_document_marks_calls_that_need_a_key(self) -> None:
         locked, unlocked = document(api_keys=("first-first-first",)), document()
 
         assert locked["security"] == [{"bearer": []}]

@@ -130,7 +130,7 @@ async def test_original_that_is_missing_is_404_and_leaves_no_copy(
     assert copies(service) == []
 
 
-async def test_store_with_temporary_urls_sends_it_itself(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_store_with_temporary_urls_sends_a_redirect(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     upload_id = (await service.upload(image_bytes())).json()["uploadId"]
     asked = []
 

@@ -85,7 +85,7 @@ class TestBodies:
         problem(exchange, 400, "missing_image")
         assert await service.holdings() == before
 
-    async def test_detail_says_what_to_do(self, service: Service) -> None:
+    async def test_detail_of_a_refusal_names_the_remedy(self, service: Service) -> None:
         small = problem(await send(service, Exchange([REFUSED["too small"][0]])), 422, "too_small")
         large = problem(await send(service, Exchange([REFUSED["one byte too large"][0]])), 413, "too_large")
         other = problem(await send(service, Exchange([REFUSED["another field"][0]])), 400, "missing_image")

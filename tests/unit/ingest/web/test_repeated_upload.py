@@ -136,7 +136,7 @@ async def test_invalid_key_is_refused(service: Service, key: str) -> None:
 
 
 @pytest.mark.parametrize("refused", [image_bytes(99, 300), image_bytes()[:-600], b"GIF89a" + bytes(100), b""])
-async def test_a_refused_attempt_frees_its_key(service: Service, refused: bytes) -> None:
+async def test_refused_attempt_frees_its_key(service: Service, refused: bytes) -> None:
     assert (await send(service, "refused", refused)).status_code in (400, 422)
 
     taken = await send(service, "refused")

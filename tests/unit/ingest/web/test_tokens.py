@@ -70,7 +70,7 @@ async def test_tokens_have_no_other_methods(service: Service) -> None:
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
-async def test_access_names_what_the_key_allows(service: Service) -> None:
+async def test_access_names_the_scopes_of_the_key(service: Service) -> None:
     keyed = service.configured(api_keys=API_KEYS, signing_keys=(KEY,))
     scopes = {}
     for name, headers in {"none": {}, "reader": READER, "sender": UPLOADER, "admin": ADMIN}.items():

@@ -26,7 +26,7 @@ def test_signature_is_that_of_the_reference_library(case: Any) -> None:
     assert sign([key], expected["webhook-id"], int(expected["webhook-timestamp"]), case["body"].encode()) == expected
 
 
-async def test_webhook_is_sent_as_it_is_signed(receiver: Receiver) -> None:
+async def test_webhook_is_sent_with_the_signed_body(receiver: Receiver) -> None:
     await sender_to(receiver).send(ID, BODY)
 
     [received] = receiver.received
@@ -39,7 +39,7 @@ async def test_webhook_is_sent_as_it_is_signed(receiver: Receiver) -> None:
     assert headers["host"] == f"127.0.0.1:{receiver.port}"
 
 
-async def test_each_secret_signs_so_that_the_receiver_can_change_it(receiver: Receiver) -> None:
+async def test_each_secret_signs_for_a_change_of_secrets(receiver: Receiver) -> None:
     await sender_to(receiver, OTHER, ONE).send(ID, BODY)
 
     [received] = receiver.received

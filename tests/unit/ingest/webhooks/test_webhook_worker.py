@@ -123,7 +123,7 @@ async def test_webhook_that_is_not_accepted_is_sent_again_with_the_same_id(sendi
     ],
     ids=["within a day", "after a day", "next attempt after a day", "unwanted"],
 )
-async def test_webhook_is_given_up_after_a_day_or_if_it_is_unwanted(
+async def test_webhook_is_given_up_after_a_day_or_a_410(
     sending: Sending, age: timedelta, error: NotDelivered, status: WebhookStatus
 ) -> None:
     upload_id = await accept_upload(sending.repository, COMPLETE)

@@ -77,7 +77,7 @@ async def test_fetch_uses_the_http_proxy_of_the_environment(url: str, monkeypatc
 
 
 @pytest.mark.parametrize(("path", "status"), [("/upload", 100), ("/large", 413)])
-async def test_announcement_returns_what_is_said_before_the_body(url: str, path: str, status: int) -> None:
+async def test_announcement_returns_the_response_before_the_body(url: str, path: str, status: int) -> None:
     answer = await announce_upload(url + path, 1_000_000)
 
     assert answer

@@ -177,13 +177,13 @@ def test_installed_numpy_is_ok_with_its_version(values: dict[str, Any]) -> None:
     assert judged == ok(f'numpy {version("numpy")} measures the qualities of sizes with quality = "auto"')
 
 
-def test_missing_numpy_is_ok_if_no_size_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_numpy_is_ok_without_a_size_that_needs_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "find_spec", lambda _: None)
 
     assert machine_checks.numpy(settings()) == ok("not installed; no size needs it")
 
 
-def test_missing_numpy_fails_if_a_size_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_numpy_fails_with_a_size_that_needs_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(system, "find_spec", lambda _: None)
 
     judged = machine_checks.numpy(settings(**AUTO))
@@ -210,7 +210,7 @@ class TestPrivacy:
         assert machine_checks.privacy(tmp_path / "data").verdict is Verdict.SKIPPED
 
     @pytest.mark.parametrize("mode", [0o700, 0o770])
-    def test_private_folder_is_ok_whatever_is_in_it(self, tmp_path: Path, mode: int) -> None:
+    def test_private_folder_is_ok_with_any_content(self, tmp_path: Path, mode: int) -> None:
         (tmp_path / "open").write_bytes(b"")
         (tmp_path / "open").chmod(0o666)
         tmp_path.chmod(mode)

@@ -88,7 +88,7 @@ async def test_unavailable_redis_error_names_redis_url(ask: object) -> None:
 
 
 @pytest.mark.parametrize("login", ["", ":wrong@", "guest:wrong@"])
-async def test_wrong_password_is_said_without_it(configured: RedisServer, login: str) -> None:
+async def test_wrong_password_is_reported_without_the_password(configured: RedisServer, login: str) -> None:
     with configured.client() as client:
         client.execute_command("ACL", "SETUSER", "guest", "on", ">secret", "+@all", "~*")
         client.config_set("requirepass", "secret")

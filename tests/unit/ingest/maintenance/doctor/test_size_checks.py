@@ -27,7 +27,7 @@ def test_enough_memory_is_ok() -> None:
     assert remark.startswith("960 MiB for one image; the sizes need at most ")
 
 
-def test_default_size_beyond_the_least_memory_fails_and_is_named_with_what_to_set() -> None:
+def test_default_size_beyond_the_least_memory_fails_and_names_the_setting() -> None:
     verdict, remark = judge(128, LARGE)
 
     assert verdict is Verdict.FAILED

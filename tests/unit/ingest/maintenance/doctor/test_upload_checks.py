@@ -41,7 +41,7 @@ async def test_server_that_accepts_the_length_is_ok(said: Answer) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_server_that_asks_for_a_key_first_is_not_said_to_accept_the_length(status: int) -> None:
+async def test_server_that_asks_for_a_key_first_is_not_reported_to_accept_the_length(status: int) -> None:
     assert await judged(answer(status, content_type=PROBLEM)) == (
         Verdict.OK,
         f"servers in front of {URL}/images/upload let 10 MB pass; Darkroom's own limit shows only with a key",
@@ -79,7 +79,7 @@ async def test_server_that_asks_for_a_key_first_is_not_said_to_accept_the_length
         (answer(503, content_type=PROBLEM), Verdict.SKIPPED, "answers 503"),
     ],
 )
-async def test_other_answers_say_what_to_do(said: Answer, verdict: Verdict, words: str) -> None:
+async def test_other_answers_name_the_remedy(said: Answer, verdict: Verdict, words: str) -> None:
     found, remark = await judged(said)
 
     assert found is verdict
