@@ -23,7 +23,7 @@ def left(case: dict[str, Any], now: float = NOW) -> float:
 
 
 @cases("sign")
-def test_token_is_valid_until_it_expires(case: dict[str, Any]) -> None:
+def test_token_is_valid_until_its_expiry(case: dict[str, Any]) -> None:
     assert left(case) == case["expires"] - NOW
     assert left(case, case["expires"] - 0.25) == 0.25
     with pytest.raises(InvalidToken, match="expired"):

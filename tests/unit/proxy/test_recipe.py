@@ -140,7 +140,7 @@ def test_fingerprint_changes_with_the_codecs_of_its_format(
     assert {format for format in Format if fingerprint(Variant(BOX, format)) != before[format]} == formats
 
 
-def test_new_option_changes_no_fingerprint_while_it_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_option_at_its_default_changes_no_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
     @dataclass(frozen=True, slots=True)
     class TargetWithOption(Target):
         negate: bool = False
@@ -167,7 +167,7 @@ def test_fingerprint_is_independent_of_the_size_name() -> None:
     assert fingerprint(Variant(Size("other", 400, 300, Fit.COVER), Format.JPG)) == fingerprint()
 
 
-def test_fingerprint_is_independent_of_what_is_warmed_up() -> None:
+def test_fingerprint_is_independent_of_the_warm_up() -> None:
     assert fingerprint(Variant(replace(BOX, warm=()), Format.JPG)) == fingerprint()
 
 
@@ -243,7 +243,7 @@ def test_target_has_a_score_if_its_quality_is_searched_for() -> None:
     assert recipes.target(Variant(AUTO_BOX, Format.AVIF)).quality == 67
 
 
-def test_focus_is_part_of_the_target_only_where_the_size_uses_it() -> None:
+def test_focus_is_part_of_the_target_only_of_sizes_that_use_the_focus() -> None:
     recipes, focus = Recipes(Settings()), Focus("0.1,0.2")
     by_focus = Variant(replace(BOX, position=Position.FOCUS), Format.JPG)
 

@@ -9,7 +9,7 @@ import pytest
 from proxy.retries import Attempts
 
 
-async def test_each_attempt_announces_the_pause_after_it(slept: list[float]) -> None:
+async def test_each_attempt_announces_the_following_pause(slept: list[float]) -> None:
     seen = [(seconds, list(slept)) async for seconds in Attempts([0.2, 1, 4])]
 
     assert seen == [(0.2, []), (1, [0.2]), (4, [0.2, 1]), (None, [0.2, 1, 4])]
@@ -37,7 +37,7 @@ async def test_pauses_are_randomised_by_a_quarter(
     assert slept == pauses
 
 
-async def test_each_pause_is_randomised_anew(slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_pause_is_randomised_separately(slept: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     factors = iter([0.8, 1.1])
     monkeypatch.setattr("proxy.retries.random.uniform", lambda *_: next(factors))
 

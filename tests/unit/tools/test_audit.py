@@ -210,7 +210,7 @@ def test_unknown_contents_of_a_wheel_exit_with_2(
     assert re.match(r"Nothing was audited: pyvips-binary [\d.]+ has no libshelf", capsys.readouterr().err)
 
 
-def test_without_network_exits_with_2_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_network_exits_with_2_and_a_message(capsys: pytest.CaptureFixture[str]) -> None:
     assert audit.main(["--service", "http://127.0.0.1:9"]) == 2
 
     assert "http://127.0.0.1:9 did not answer (" in capsys.readouterr().err

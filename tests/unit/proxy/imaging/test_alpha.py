@@ -215,7 +215,7 @@ def test_hidden_black_in_webp_darkens_no_edge_at_any_scale(side: int, lossless: 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
 @pytest.mark.parametrize("write", [png, webp])
 @pytest.mark.parametrize("side", [100, 150, 200])
-def test_colours_of_transparent_pixels_are_gone_at_every_size(
+def test_colours_of_transparent_pixels_are_removed_at_every_size(
     side: int, write: Callable[..., bytes], mode: str
 ) -> None:
     image = Image.new("RGBA", (150, 150), (99, 99, 99, 255))

@@ -55,21 +55,21 @@ class TestComposition:
         assert found.shape == (3, 4, 4), case
         assert np.abs(found - np.array(expected)).max() <= 2, (case, found.tolist())
 
-    def test_gif_frames_are_disposed_of_as_the_file_says(self) -> None:
+    def test_gif_frames_are_disposed_of_by_their_disposal_method(self) -> None:
         for dispose, after in {0: BLUE, 1: BLUE, 2: CLEAR, 3: RED, 4: RED}.items():
             self.check(gif(SIZE, self.three(dispose, filled(BLUE))), BLUE, after, dispose)
 
-    def test_transparent_pixels_of_a_gif_show_what_is_below(self) -> None:
+    def test_transparent_pixels_of_a_gif_show_the_frame_below(self) -> None:
         for dispose, after in {1: RED, 2: CLEAR, 3: RED}.items():
             self.check(gif(SIZE, self.three(dispose, WITH_A_HOLE)), RED, after, dispose)
 
-    def test_png_frames_are_blended_and_disposed_of_as_the_file_says(self) -> None:
+    def test_png_frames_are_blended_and_disposed_of_by_their_control_chunk(self) -> None:
         for blend, during in {0: HALF, 1: MIXED}.items():
             for dispose, after in {0: during, 1: CLEAR, 2: RED}.items():
                 parts = self.three(dispose, filled(HALF), blend)
                 self.check(apng(SIZE, parts), during, after, (blend, dispose))
 
-    def test_webp_frames_are_blended_and_disposed_of_as_the_file_says(self) -> None:
+    def test_webp_frames_are_blended_and_disposed_of_by_their_flags(self) -> None:
         for blend, during in {0: MIXED, 1: HALF}.items():
             for dispose, after in {0: during, 1: CLEAR}.items():
                 parts = [replace(part, delay=100) for part in self.three(dispose, filled(HALF), blend)]

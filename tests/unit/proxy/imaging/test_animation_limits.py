@@ -139,7 +139,7 @@ class TestDamage:
             cut = make(SIZE, self.PARTS)[: len(make(SIZE, self.PARTS[:1])) + 40]
             assert file_of(cut) == file_of(cut, replace(WHOLE, animated=False))
 
-    def test_wrong_checksum_number_or_rectangle_of_a_png_ends_it(self) -> None:
+    def test_wrong_checksum_number_or_rectangle_of_a_png_ends_the_animation(self) -> None:
         whole = apng(SIZE, self.PARTS)
         control = whole.rindex(b"fcTL")
         fields = whole[control + 4 : control + 30]
@@ -153,7 +153,7 @@ class TestDamage:
             assert len(played(whole[: control - 4] + chunk(b"fcTL", wrong) + whole[control + 34 :])) == 3, wrong
         assert len(played(whole[:-14] + bytes([whole[-14] ^ 1]) + whole[-13:])) == 3  # in the last checksum
 
-    def test_frame_of_a_gif_that_is_larger_than_its_canvas_ends_it(self) -> None:
+    def test_frame_of_a_gif_that_is_larger_than_its_canvas_ends_the_animation(self) -> None:
         file = gif(SIZE, [*self.PARTS[:2], Part(filled(BLUE, 65, 16)), self.PARTS[2]])
 
         assert len(played(file)) == 2
@@ -167,7 +167,7 @@ class TestDamage:
             assert [frame.getpixel((8, 8))[0] for frame, _ in frames] == [0, 160]
             assert [milliseconds for _, milliseconds in frames] == [2000, 1000]
 
-    def test_damaged_frame_of_a_webp_ends_it(self) -> None:
+    def test_damaged_frame_of_a_webp_ends_the_animation(self) -> None:
         whole = bytearray(animated_webp(SIZE, self.PARTS))
         last = whole.rindex(b"VP8L") + 8
         whole[last + 5 : last + 12] = b"\xff" * 7

@@ -39,7 +39,7 @@ def has(channel: str, image: Image.Image) -> bool:
 @pytest.mark.heavy
 @pytest.mark.parametrize("x", [0, 60, 220, 400, 440])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_crop_shows_what_draws_the_eye_in_every_orientation(orientation: int, x: int) -> None:
+def test_crop_in_every_orientation_shows_the_most_conspicuous_part(orientation: int, x: int) -> None:
     file = oriented(scene((x, 100)), orientation)
 
     assert has_red(picture(file, NARROW))

@@ -161,7 +161,7 @@ def test_truncated_file_is_refused(name: str) -> None:
         decoded(whole[: len(whole) * 2 // 3])
 
 
-def test_decode_without_libvips_never_loads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decode_without_libvips_never_loads_libvips(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vips, "is_installed", lambda: False)
     monkeypatch.setattr(vips, "_library", lambda: pytest.fail("libvips was asked"))
     file = BytesIO(webp(photograph("coffee.png")))

@@ -56,7 +56,7 @@ class TestProfile:
         assert np.sum([xyz for xyz, _ in columns], axis=0) == pytest.approx(D50, abs=3e-5)
         assert len(display_p3_profile()) == 492
 
-    def test_profile_converts_as_one_that_the_tests_wrote(self) -> None:
+    def test_profile_converts_like_the_profile_of_the_tests(self) -> None:
         colors = Image.fromarray(grid().astype(np.uint8))
 
         assert farthest(by_littlecms(colors, display_p3_profile(), DISPLAY_P3), colors) <= 1
@@ -191,7 +191,7 @@ def test_effects_work_on_the_samples_of_display_p3(options: dict[str, Any]) -> N
 
 class TestExif:
     @pytest.mark.parametrize("format", Format)
-    def test_exif_says_that_the_colours_are_not_srgb(self, format: Format) -> None:
+    def test_exif_declares_srgb_only_for_srgb_colours(self, format: Format) -> None:
         wanted = target(100, 100, format, keep_exif=True)
 
         for to_wanted, said in ((wide, 0xFFFF), (lambda each: each, 1)):
@@ -199,7 +199,7 @@ class TestExif:
             with Image.open(BytesIO(body)) as image:
                 assert image.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] == said
 
-    def test_exif_of_a_grey_image_says_srgb(self) -> None:
+    def test_exif_of_a_grey_image_declares_srgb(self) -> None:
         original = jpeg(flat((90, 90, 90)), icc_profile=DISPLAY_P3, exif=camera_exif())
 
         [body] = rendered(original, wide(target(100, 100, Format.JPG, keep_exif=True)))
@@ -207,7 +207,7 @@ class TestExif:
         with Image.open(BytesIO(body)) as image:
             assert image.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] == 1
 
-    def test_exif_of_grey_with_alpha_is_that_of_what_its_background_makes_of_it(self) -> None:
+    def test_exif_of_grey_with_alpha_depends_on_the_background(self) -> None:
         image = flat((90, 90, 90))
         image.putalpha(128)
         original = png(image, icc_profile=DISPLAY_P3, exif=camera_exif())

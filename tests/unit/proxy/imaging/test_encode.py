@@ -64,14 +64,14 @@ def test_jpeg_is_progressive() -> None:
 
 
 @pytest.mark.parametrize(("show", "sampling"), [(lambda: sized("coffee.png"), 0x22), (red_text, 0x11)])
-def test_jpeg_halves_chroma_unless_edges_need_it(show: Callable[[], Image.Image], sampling: int) -> None:
+def test_jpeg_without_coloured_edges_halves_chroma(show: Callable[[], Image.Image], sampling: int) -> None:
     frame = frame_of(encoded(show(), Format.JPG))
 
     assert [frame[11 + 3 * component] for component in range(frame[9])] == [sampling, 0x11, 0x11]
 
 
 @pytest.mark.parametrize(("show", "subsampled"), [(lambda: sized("coffee.png"), 0b1100), (red_text, 0)])
-def test_avif_halves_chroma_unless_edges_need_it(show: Callable[[], Image.Image], subsampled: int) -> None:
+def test_avif_without_coloured_edges_halves_chroma(show: Callable[[], Image.Image], subsampled: int) -> None:
     file = encoded(show(), Format.AVIF)
 
     assert file[file.index(b"av1C") + 6] & 0b1100 == subsampled  # chroma_subsampling_x and _y of AV1's configuration

@@ -139,7 +139,7 @@ def test_given_limits_are_applied() -> None:
 
 @pytest.mark.promise("A9")
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
-def test_damaged_file_of_too_many_pixels_says_so(format: str) -> None:
+def test_damaged_file_of_too_many_pixels_is_refused_for_its_pixels(format: str) -> None:
     whole = save(Image.effect_noise((12_000, 100), 20), format)
     cut = [whole[: 500 + 7 * length] for length in range(40)]
 
@@ -156,7 +156,7 @@ def test_too_many_scans_are_refused_before_decoding() -> None:
         opened(bomb)
 
 
-def test_a_thousand_scans_are_refused() -> None:
+def test_file_of_a_thousand_scans_is_refused() -> None:
     with pytest.raises(Undecodable, match="split into 1000 scans"):
         opened(jpeg_of_scans(photograph("coffee.png"), 1000))
 

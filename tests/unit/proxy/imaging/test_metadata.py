@@ -164,7 +164,7 @@ def test_exif_that_cannot_be_written_is_dropped(format: Format, exif: bytes) -> 
     assert len(decoded(file).getexif()) == 0
 
 
-def test_keeping_exif_adds_none_to_an_image_without_it() -> None:
+def test_keeping_exif_adds_none_to_an_image_without_exif() -> None:
     image = png(COFFEE)
 
     assert rendered(image, target(150, 150, keep_exif=True)) == rendered(image, target(150, 150))

@@ -114,7 +114,7 @@ def test_drawing_is_no_larger_than_pillows_best_palette() -> None:
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
-def test_a_photograph_is_lossless(name: str) -> None:
+def test_photograph_is_lossless(name: str) -> None:
     image = sized(name)
 
     written = decoded(encoded(image, Format.PNG))
@@ -137,7 +137,7 @@ def test_colour_photographs_are_no_larger_than_pillows_best(side: int) -> None:
 
 @pytest.mark.parametrize("name", GREY_PHOTOGRAPHS)
 @pytest.mark.parametrize("side", [100, 200])
-def test_a_grey_photograph_is_no_larger_than_pillows_best(name: str, side: int) -> None:
+def test_grey_photograph_is_no_larger_than_pillows_best(name: str, side: int) -> None:
     image = sized(name, side)
 
     assert len(encoded(image, Format.PNG)) <= WORST_OF_OTHERS * len(png(image, compress_level=9))
@@ -150,7 +150,7 @@ def test_grey_text_is_no_larger_than_without_filters() -> None:
     assert len(save_png(scaled, {})) <= len(_encode_unfiltered(scaled, {}))
 
 
-def test_a_cut_out_photograph_is_no_larger_than_pillows_best() -> None:
+def test_cut_out_photograph_is_no_larger_than_pillows_best() -> None:
     image = sized("coffee.png")
     image.putalpha(disc((0, 0, 0), 200).getchannel("A"))
 
@@ -166,7 +166,7 @@ def test_image_with_alpha_is_lossless_and_small() -> None:
     assert len(file) <= WORST_OF_OTHERS * len(png(image, compress_level=9))
 
 
-def test_a_drawing_of_many_colours_is_nearly_as_small_as_pillows_best() -> None:
+def test_drawing_of_many_colours_is_nearly_as_small_as_pillows_best() -> None:
     white = Image.new("RGB", (400, 400), "white")
     white.paste(disc((20, 60, 200)), mask=disc((20, 60, 200)).getchannel("A"))
     ramp = Image.linear_gradient("L").resize((400, 400))
@@ -177,7 +177,7 @@ def test_a_drawing_of_many_colours_is_nearly_as_small_as_pillows_best() -> None:
 
 
 @pytest.mark.heavy
-def test_a_page_of_text_is_smaller_than_pillows_best() -> None:
+def test_page_of_text_is_smaller_than_pillows_best() -> None:
     image = Image.new("RGB", (600, 600), "white")
     draw = ImageDraw.Draw(image)
     for row in range(28):

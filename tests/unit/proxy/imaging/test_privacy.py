@@ -218,7 +218,7 @@ def test_metadata_of_pictures_behind_the_first_is_found() -> None:
 
 
 @pytest.mark.parametrize("before", range((1 << 20) - 4, (1 << 20) + 4))
-def test_picture_is_found_at_the_border_of_what_is_searched_at_once(before: int) -> None:
+def test_picture_is_found_at_the_border_of_two_search_windows(before: int) -> None:
     scan = JPEG.index(b"\xff\xda") + 4
 
     assert found(JPEG.ljust(scan + before, b"\0") + JPEG) == [PICTURE]

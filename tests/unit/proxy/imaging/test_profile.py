@@ -76,7 +76,7 @@ def test_grey_profile_is_applied_as_by_littlecms(curve: str, depth: int, channel
 
 @pytest.mark.parametrize("name", ["sRGB IEC61966-2.1", "sRGB", "Of my monitor", ""])
 @pytest.mark.parametrize("curve", ["table", "sRGB"])
-def test_profile_of_srgbs_curve_changes_no_pixel_whatever_its_name(name: str, curve: str) -> None:
+def test_profile_of_srgbs_curve_under_any_name_changes_no_pixel(name: str, curve: str) -> None:
     image = photograph("coffee.png")
 
     assert to_srgb(image, rgb_profile(name, SRGB_XY, CURVES[curve])).tobytes() == image.tobytes()

@@ -88,7 +88,7 @@ class TestPlace:
             assert 0 <= left <= canvas[0] - width
             assert 0 <= top <= canvas[1] - height
 
-    def test_denser_variant_shows_it_at_the_same_place(self) -> None:
+    def test_denser_variant_shows_the_watermark_at_the_same_place(self) -> None:
         dense = target(400, 240)
 
         image = drawn(flat(size=(400, 240)), marked(logo(), dense), logo())
@@ -119,7 +119,7 @@ class TestTransparency:
 
         assert image.getpixel((170, 105)) == pytest.approx(255 - 64, abs=1)
 
-    def test_hidden_colors_do_not_bleed_when_it_is_scaled(self) -> None:
+    def test_scaled_watermark_shows_no_colors_of_transparent_pixels(self) -> None:
         """Opaque red beside transparent green: over white, red shades have equal green and blue."""
         image = Image.new("RGBA", (400, 200), (0, 255, 0, 0))
         image.paste((255, 0, 0, 255), (0, 0, 197, 200))
@@ -131,7 +131,7 @@ class TestTransparency:
         assert np.abs(shown[..., 1] - shown[..., 2]).max() <= 1
         assert 0 < shown[10, 19, 1] < 255  # the edge, which is within a pixel
 
-    def test_transparent_original_shows_it_with_its_own_alpha_and_stays_clear_elsewhere(self) -> None:
+    def test_transparent_original_shows_only_the_watermark_with_its_alpha(self) -> None:
         file = logo((255, 0, 0, 102))
 
         image = drawn(flat((0, 0, 0, 0), "RGBA"), marked(file), file)
@@ -147,7 +147,7 @@ class TestTransparency:
         assert image.getpixel((10, 10)) == (0, 0, 255, 102)
         assert image.getpixel((170, 105)) == pytest.approx((201, 0, 54, 194), abs=1)
 
-    def test_jpeg_of_a_transparent_original_shows_it_over_the_background(self) -> None:
+    def test_jpeg_of_a_transparent_original_shows_the_watermark_over_the_background(self) -> None:
         file = logo((255, 0, 0, 128))
         wanted = marked(file, target(200, 120, Format.JPG, background="#00ff00"), width=0.9, position="center")
 

@@ -41,12 +41,12 @@ class TestLastStep:
         ],
         ids=str,
     )
-    def test_effects_do_not_change_it(self, effect: dict[str, Any], below: tuple[int, ...]) -> None:
+    def test_effects_do_not_change_the_watermark(self, effect: dict[str, Any], below: tuple[int, ...]) -> None:
         image = drawn(flat(BLUE), replace(marked(logo()), **effect), logo())
 
         assert image.tobytes() == expected(RED, WIDE_BOX, below).tobytes()
 
-    def test_it_is_placed_on_the_whole_padded_canvas(self) -> None:
+    def test_watermark_is_placed_on_the_whole_padded_canvas(self) -> None:
         padded = replace(WIDE, fit=Fit.PAD, background="#204060")
 
         image = drawn(flat(size=(120, 120)), marked(logo(), padded), logo())
@@ -74,7 +74,7 @@ class TestLastStep:
         assert image.tobytes() == expected(RED, WIDE_BOX, below).tobytes()
 
     @pytest.mark.parametrize("by_vips", [True, False])
-    def test_original_with_the_color_key_of_the_watermark_keeps_it(
+    def test_original_with_the_color_key_of_the_watermark_keeps_its_color_key(
         self, by_vips: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The key is of the original's file: the watermark's pixels of that colour are opaque."""
@@ -127,7 +127,7 @@ def shown_frames(body: bytes) -> Iterable[Image.Image]:
 
 
 @pytest.mark.parametrize("make", [gif, apng, animated_webp])
-def test_every_frame_of_an_animation_shows_it(make: Any) -> None:
+def test_every_frame_of_an_animation_shows_the_watermark(make: Any) -> None:
     parts = [Part(Image.new("RGBA", (200, 120), color)) for color in ("#204060", "#00ff00", "#ffffff")]
     wanted = replace(marked(logo(), target(200, 120, Format.WEBP)), animated=True)
 
@@ -140,7 +140,7 @@ def test_every_frame_of_an_animation_shows_it(make: Any) -> None:
         assert frame.getpixel((177, 107)) == pytest.approx((*RED, 255), abs=LOSSY)
 
 
-def test_first_frame_shows_it_in_other_formats() -> None:
+def test_first_frame_in_other_formats_shows_the_watermark() -> None:
     parts = [Part(Image.new("RGBA", (200, 120), color)) for color in ("#204060", "#00ff00")]
 
     image = drawn(gif((200, 120), parts), marked(logo()), logo())

@@ -103,7 +103,7 @@ async def test_background_requests_overtake_a_live_one_at_most_max_passes_times(
 
 
 @pytest.mark.parametrize("priority", Priority)
-async def test_cancelled_wait_for_memory_admits_those_behind_it(priority: Priority) -> None:
+async def test_cancelled_wait_for_memory_admits_later_requests(priority: Priority) -> None:
     async with open_callers(slots=2, max_waiting=100) as callers:
         await callers.arrive("a", memory=10)
         await callers.arrive("heavy", priority, memory=95)

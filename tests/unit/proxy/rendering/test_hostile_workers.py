@@ -164,7 +164,7 @@ async def test_invalid_answer_to_a_rendering_is_render_failed(answer: bytes, rep
         await assert_next_request_works(pool, metrics, hostile.pid)
 
 
-async def test_one_index_twice_is_render_failed_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_repeated_index_is_render_failed_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
     async with infiltrated(file() + file()) as (pool, metrics):
         async with pool.acquire(LIVE, ROOM) as hostile:
             files = hostile.render(ROCKET, TWO)

@@ -153,7 +153,7 @@ async def test_required_lock_that_the_system_lacks_stops_the_start() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("mode", "warnings"), [("auto", 1), ("off", 0)])
-async def test_missing_lock_is_reported_unless_it_is_off(
+async def test_missing_lock_is_reported_unless_switched_off(
     mode: Sandbox, warnings: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     render_pool = without_lock(mode)
@@ -163,7 +163,7 @@ async def test_missing_lock_is_reported_unless_it_is_off(
     assert capsys.readouterr().out.count("render processes run without sandbox") == warnings
 
 
-def test_locks_report_failure_on_systems_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_locks_on_systems_without_locks_report_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox.platform, "system", lambda: "Darwin")
 
     assert sandbox.lock_files() is False

@@ -66,7 +66,7 @@ def test_kinds_that_libvips_holds_whole_need_all_their_pixels() -> None:
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png grey16", "png alpha16", "webp animated"])
-def test_kinds_that_libvips_does_not_decode_need_the_same_with_it(kind: str) -> None:
+def test_kinds_that_libvips_does_not_decode_need_the_same_with_libvips(kind: str) -> None:
     sides = (4000, 3000, 150)
 
     assert megabytes(kind, *sides, by_vips=True) == megabytes(kind, *sides)

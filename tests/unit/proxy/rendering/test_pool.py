@@ -225,7 +225,7 @@ async def test_worker_is_replaced_after_its_number_of_requests() -> None:
 
 
 @pytest.mark.slow
-async def test_with_one_original_per_process_no_process_reads_two(tmp_path: Path) -> None:
+async def test_limit_of_one_original_per_process_is_kept(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, render_processes=2, render_originals_per_process=1, render_timeout=GUARD)
     render_pool = build_services(settings).pool
     readers: list[int] = []

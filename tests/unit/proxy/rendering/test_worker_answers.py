@@ -35,7 +35,7 @@ def test_inspection_survives_the_round_trip() -> None:
     assert answers.to_inspection(said, LIMITS) == INSPECTION
 
 
-def test_messages_of_a_rendering_are_told_apart() -> None:
+def test_messages_of_a_rendering_are_distinguished() -> None:
     file = parse(MEASURED)
 
     assert (file.index, file.length, file.timings) == (3, 1000, {"decode": 0.25, "encode": 0})
@@ -182,7 +182,7 @@ def test_inspection_without_a_field_raises(key: str) -> None:
         parse(without(asdict(INSPECTION), key), answers.TO_INSPECTION)
 
 
-def test_errors_quote_nothing_that_was_said() -> None:
+def test_errors_quote_nothing_from_the_worker() -> None:
     with pytest.raises(RenderFailed) as caught:
         parse({**FILE, "<script>": 1})
 

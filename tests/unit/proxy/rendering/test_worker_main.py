@@ -197,7 +197,7 @@ def test_limits_are_taken_from_the_request() -> None:
 
 
 @pytest.mark.heavy
-def test_worker_process_answers_on_its_socket_and_ends_with_it() -> None:
+def test_worker_process_answers_on_its_socket_and_exits_when_the_socket_closes() -> None:
     answered, printed = run_worker(render(ROCKET, WANTED[1]), command=[*COMMAND, "1024"], environment={})
 
     _, file, done = answered

@@ -221,7 +221,7 @@ class TestStorage:
             ("/", "name alone: letters, digits"),
         ],
     )
-    def test_bucket_that_is_not_a_name_is_refused_with_what_to_write(
+    def test_bucket_that_is_not_a_name_is_refused_with_the_expected_form(
         self, monkeypatch: pytest.MonkeyPatch, bucket: str, advice: str
     ) -> None:
         monkeypatch.setenv("S3_BUCKET", bucket)
@@ -241,7 +241,7 @@ class TestStorage:
         load_settings(needs=Needs(database=True))
 
     @pytest.mark.parametrize("unset", ["S3_BUCKET", "REDIS_URL"])
-    def test_one_machine_needs_none(self, monkeypatch: pytest.MonkeyPatch, unset: str) -> None:
+    def test_one_machine_needs_no_shared_store(self, monkeypatch: pytest.MonkeyPatch, unset: str) -> None:
         monkeypatch.setenv("S3_BUCKET", "pictures")
         monkeypatch.setenv("REDIS_URL", "redis://cache")
         monkeypatch.delenv(unset)

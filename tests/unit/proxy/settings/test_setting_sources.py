@@ -132,7 +132,7 @@ class TestVariables:
             ("HOT_CACHE_MB_FILE", "MEMORY_CACHE_MB_FILE"),
         ],
     )
-    def test_misspelt_variable_is_named_with_the_right_one(
+    def test_misspelt_variable_is_named_with_the_right_name(
         self, monkeypatch: pytest.MonkeyPatch, variable: str, near: str
     ) -> None:
         monkeypatch.setenv(variable, "x")
@@ -144,7 +144,7 @@ class TestVariables:
 
         assert read_settings_sources().misspelt == {}
 
-    def test_old_name_in_the_file_is_refused_with_the_new_one(self) -> None:
+    def test_old_name_in_the_file_is_refused_with_the_new_name(self) -> None:
         Path("darkroom.toml").write_text("hot_cache_mb = 64\n")
 
         [mistake] = read_settings_sources().mistakes
@@ -203,7 +203,7 @@ class TestConfigFile:
         assert list(load_settings().sizes) == ["hero"]
         assert read_settings_sources().origins["sizes"] == "elsewhere/sizes.toml"
 
-    def test_missing_file_is_a_mistake_if_it_was_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_named_file_is_a_mistake(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DARKROOM_CONFIG", "sizes.toml")
 
         assert mistakes() == ["DARKROOM_CONFIG: there is no file sizes.toml"]

@@ -146,7 +146,7 @@ class TestMistakes:
             ("LOG_LEVEL", "WARN", "give 'debug', 'info', 'warning' or 'error'"),
         ],
     )
-    def test_mistake_says_what_to_give(
+    def test_mistake_names_the_expected_value(
         self, monkeypatch: pytest.MonkeyPatch, name: str, value: str, advice: str
     ) -> None:
         monkeypatch.setenv("S3_BUCKET", "bucket")

@@ -204,14 +204,14 @@ class TestWidths:
         assert sizes.parse("w320@2x.webp") == Variant(sizes["w320"], Format.WEBP, 2)
         assert sizes.parse("w321.webp") is None
 
-    def test_sizes_have_the_background_of_the_settings_unless_they_name_one(self) -> None:
+    def test_sizes_without_a_background_have_that_of_the_settings(self) -> None:
         toml(
             'background = "#ABCDEF"\nwidths = [320]\n[sizes]\na = {width = 3}\nb = {width = 3, background = "#000000"}'
         )
 
         assert [size.background for size in load_settings().sizes.values()] == ["#abcdef", "#000000", "#abcdef"]
 
-    def test_widths_keep_the_default_sizes_and_may_be_the_only_ones(self) -> None:
+    def test_widths_keep_the_default_sizes_unless_sizes_are_empty(self) -> None:
         toml("widths = [320]")
         assert list(load_settings().sizes) == ["small", "medium", "large", "w320"]
 
@@ -285,7 +285,7 @@ class TestAutoQuality:
 
         load_settings().check_extras()
 
-    def test_installed_numpy_is_found_without_importing_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_installed_numpy_is_found_without_an_import(self, monkeypatch: pytest.MonkeyPatch) -> None:
         toml('[sizes.card]\nwidth = 3\nquality = "auto"')
         asked = []
         monkeypatch.setattr(system, "find_spec", lambda name: asked.append(name) or find_spec(name))

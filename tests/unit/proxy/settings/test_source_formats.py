@@ -29,7 +29,7 @@ def test_formats_are_read_in_any_order_and_with_spaces(monkeypatch: pytest.Monke
         (",", "ACCEPT: give at least one format"),
     ],
 )
-def test_mistakes_say_what_is_possible(monkeypatch: pytest.MonkeyPatch, text: str, mistake: str) -> None:
+def test_mistakes_name_the_possible_values(monkeypatch: pytest.MonkeyPatch, text: str, mistake: str) -> None:
     with pytest.raises(SettingsError) as caught:
         accepted(monkeypatch, text)
 

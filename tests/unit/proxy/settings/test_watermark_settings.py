@@ -69,7 +69,7 @@ def test_file_is_relative_to_the_folder_of_the_toml_file(monkeypatch: pytest.Mon
     assert load_settings().watermarks[0].digest == DIGEST
 
 
-def test_absolute_path_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_absolute_path_is_taken_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "absolute.png").write_bytes(LOGO)
     (tmp_path / "sizes.toml").write_text(size(f'file = "{tmp_path}/absolute.png"'))
     monkeypatch.setenv("DARKROOM_CONFIG", str(tmp_path / "sizes.toml"))

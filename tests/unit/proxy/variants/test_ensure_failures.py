@@ -100,7 +100,7 @@ class TestAbandoned:
         assert (await variant_service.fetch(upload_id, ALL[0])).tier is Tier.DERIVED
         await eventually(lambda: listing(temporary) == [])
 
-    async def test_joined_fetch_of_abandoned_ensure_is_told_to_retry(
+    async def test_joined_fetch_of_abandoned_ensure_raises_with_retry_after(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
         gate: Gate = pool.hold(2)

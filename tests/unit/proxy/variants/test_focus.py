@@ -43,7 +43,7 @@ async def set_focus(store: CountingStore, upload_id: UploadId, focus: str) -> No
     await store.inner.put(original_key(upload_id), ORIGINAL, content_type="image/jpeg", metadata=metadata)
 
 
-async def test_focus_of_the_original_is_rendered_and_stored_with_the_variants_that_use_it(
+async def test_focus_of_the_original_is_rendered_and_stored_with_variants_that_use_the_focus(
     *, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant, focused: Variant
 ) -> None:
     await set_focus(store, upload_id, "0.1,0.9")
@@ -89,7 +89,7 @@ async def test_change_during_a_derivation_leaves_no_old_variant_in_store_and_mem
     assert [target.focus for [target] in pool.requests] == ["0.1,0.9", "0.9,0.1"]
 
 
-async def test_change_during_a_warm_up_makes_it_try_again(
+async def test_focus_change_during_a_warm_up_makes_the_warm_up_try_again(
     make: Make, store: CountingStore, upload_id: UploadId, variant: Variant, focused: Variant
 ) -> None:
     variant_service = make()

@@ -104,7 +104,7 @@ async def test_deleted_variant_is_derived_again(
 class TestMeanwhile:
     """Deletion during other work; also without caching of missing uploads (`MISSING_TTL=0`)."""
 
-    async def test_running_derivation_serves_nobody_and_leaves_nothing(
+    async def test_derivation_during_a_deletion_is_neither_served_nor_stored(
         self,
         *,
         make: Make,
@@ -129,7 +129,7 @@ class TestMeanwhile:
         with pytest.raises(UnknownUpload):
             await variant_service.fetch(upload_id, variant)
 
-    async def test_running_store_read_serves_nobody_and_leaves_nothing_in_memory(
+    async def test_store_read_during_a_deletion_is_neither_served_nor_cached(
         self, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant, missing_ttl: int
     ) -> None:
         first, second = make(), make(missing_ttl=missing_ttl)
@@ -175,7 +175,7 @@ async def test_failed_deletion_keeps_serving(
     assert (await variant_service.fetch(upload_id, variant)).tier is Tier.MEMORY
 
 
-async def test_delete_upload_deletes_old_versions_when_told_to(
+async def test_delete_upload_with_old_versions_deletes_them_too(
     make: Make, store: CountingStore, upload_id: UploadId
 ) -> None:
     await make(delete_versions=True).delete_upload(upload_id)

@@ -182,7 +182,7 @@ class TestDamaged:
         assert found is not None
         assert found.body == b"a picture"
 
-    async def test_damaged_variant_is_none_if_it_cannot_be_removed(
+    async def test_damaged_variant_that_cannot_be_removed_is_none(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         metadata = encoded(upload_id, variant).metadata

@@ -60,7 +60,7 @@ async def test_change_before_the_download_derives_nothing(
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-async def test_change_during_a_derivation_leaves_no_variant_where_it_was(
+async def test_visibility_change_during_a_derivation_leaves_no_variant_at_the_old_key(
     *, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant, private: Variant, elsewhere: bool
 ) -> None:
     """Also if another process makes the change and tells nobody."""
@@ -80,7 +80,7 @@ async def test_change_during_a_derivation_leaves_no_variant_where_it_was(
     assert (await variant_service.fetch(upload_id, private)).tier is Tier.DERIVED
 
 
-async def test_derivation_that_began_before_the_change_is_served_to_nobody_and_not_stored(
+async def test_derivation_that_began_before_the_change_is_neither_served_nor_stored(
     make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     """nginx and CloudFront would keep the response for a year, from Darkroom or from the bucket."""
@@ -115,7 +115,7 @@ async def test_warm_up_stores_nothing_that_a_change_outdated(
     assert store.count("put") == 0
 
 
-async def test_change_during_a_warm_up_leaves_no_variant_where_it_was(
+async def test_visibility_change_during_a_warm_up_leaves_no_variant_at_the_old_key(
     make: Make, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
     gate = store.hold("put")

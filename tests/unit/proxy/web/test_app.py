@@ -78,7 +78,7 @@ async def test_variant_is_served_in_every_format(
 
 
 @pytest.mark.promise("C9")
-async def test_a_corrupt_original_is_422(client: httpx.AsyncClient, folder: Path) -> None:
+async def test_corrupt_original_returns_422(client: httpx.AsyncClient, folder: Path) -> None:
     upload_id = await upload(folder, photograph_bytes("chelsea.png")[:20_000])
 
     answer = await client.get(f"/images/{upload_id}/small.jpg")
@@ -88,7 +88,7 @@ async def test_a_corrupt_original_is_422(client: httpx.AsyncClient, folder: Path
     assert answer.headers["cache-control"] == "public, max-age=60"
 
 
-async def test_an_unknown_upload_is_404(client: httpx.AsyncClient) -> None:
+async def test_unknown_upload_returns_404(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"/images/{new_upload_id()}/small.jpg")).status_code == 404
 
 
@@ -117,7 +117,7 @@ async def test_health_and_metrics_are_served(client: httpx.AsyncClient) -> None:
         (RuntimeError("a bug"), "Traceback (most recent call last):"),
     ],
 )
-async def test_start_that_fails_is_explained_without_a_traceback_unless_it_is_a_bug(
+async def test_start_that_fails_shows_a_traceback_only_for_a_bug(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
     async def fail(_: RenderPool) -> None:

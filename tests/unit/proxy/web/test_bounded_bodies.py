@@ -25,7 +25,7 @@ class TestHttp10:
 
             assert (await client.reader.read()).endswith(b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
 
-    async def test_response_with_a_length_has_it(self, connected: Connect) -> None:
+    async def test_response_with_a_length_has_that_length(self, connected: Connect) -> None:
         async with connected() as client:
             await client.send(b"GET / HTTP/1.0\r\n\r\n")
 

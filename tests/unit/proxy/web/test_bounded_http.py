@@ -174,7 +174,7 @@ class TestHeads:
             assert await client.answer() == (200, b"ok")
 
     @pytest.mark.parametrize("garbage", [b"--BB\r\nfoo: bar\r\n\r\n", b"\0" * 100, b"GET / HTTP/2.0\r\n\r\n"])
-    async def test_malformed_data_after_a_complete_request_does_not_affect_it(
+    async def test_malformed_data_after_a_complete_request_does_not_affect_that_request(
         self, connected: Connect, garbage: bytes, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with connected() as client:

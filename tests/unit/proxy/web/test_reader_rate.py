@@ -93,7 +93,7 @@ async def test_reader_far_below_the_least_rate_is_reset_within_two_minutes(reade
 
 
 @pytest.mark.parametrize(("rate", "most"), [(512, 12), (800, 24)])
-async def test_reader_below_the_least_rate_is_reset_whatever_its_steps(reader: Reader, rate: int, most: int) -> None:
+async def test_reader_below_the_least_rate_is_reset_at_any_step_size(reader: Reader, rate: int, most: int) -> None:
     assert checks_until_reset(reader, in_steps(rate)) in range(4, most)
 
 
@@ -102,7 +102,7 @@ async def test_reader_that_was_ahead_may_pause_for_two_minutes(reader: Reader) -
     assert reader.is_reset_after(10**6)
 
 
-async def test_new_response_is_judged_anew(reader: Reader) -> None:
+async def test_new_response_is_judged_by_its_own_rate(reader: Reader) -> None:
     assert not any(map(reader.is_reset_after, (0, 0, 0)))
     reader.protocol.resume_writing()
     reader.protocol.pause_writing()

@@ -64,7 +64,7 @@ class TestReaders:
                 left -= await reader.read(min(left, LARGE // 10))
 
     @pytest.mark.parametrize("hits", [False, True])
-    async def test_response_that_has_just_begun_is_not_judged_by_an_earlier_one(self, *, hits: bool) -> None:
+    async def test_new_response_is_not_judged_by_an_earlier_response(self, *, hits: bool) -> None:
         async with slow_reader(hits=hits) as reader:
             for _ in range(3):
                 await reader.request("GET /small HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -76,7 +76,7 @@ class TestReaders:
             assert not reader.is_disconnected
             assert reader.protocol._reader_timer is None  # there is nothing left to read
 
-    async def test_hits_that_nobody_reads_do_not_pile_up(self) -> None:
+    async def test_unread_hits_do_not_fill_the_write_buffer(self) -> None:
         async with slow_reader(hits=True) as reader:
             await reader.request("GET /small HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
             for _ in range(20):

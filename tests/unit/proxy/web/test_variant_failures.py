@@ -52,7 +52,7 @@ async def test_unknown_upload_is_404_and_repeated_requests_reach_the_store_no_mo
     assert [method for method, _ in site.store.calls] == ["get", "head"] * 2 + ["list"]
 
 
-async def test_a_deleted_upload_is_404_at_once(site: Site) -> None:
+async def test_deleted_upload_returns_404_at_once(site: Site) -> None:
     await site.get()
     await site.variant_service.drain()
     await site.variant_service.delete_upload(site.upload_id)
@@ -128,7 +128,7 @@ async def test_undecodable_original_is_422(site: Site) -> None:
     assert answer.headers["cache-control"] == SHORT
 
 
-async def test_a_derivation_past_its_deadline_is_504(make_site) -> None:
+async def test_derivation_past_its_deadline_returns_504(make_site) -> None:
     site = make_site(render_timeout=0.05)
     gate = site.store.hold("get")
 

@@ -52,7 +52,7 @@ async def test_own_host_is_accepted(site: Site, host: str) -> None:
 
 
 @pytest.mark.parametrize("host", FOREIGN)
-async def test_foreign_host_is_421_and_says_what_to_set(site: Site, host: str) -> None:
+async def test_foreign_host_is_421_and_names_the_setting(site: Site, host: str) -> None:
     answer = await site.get("/metrics", {"Host": host})
 
     document = json.loads(answer.body)
