@@ -41,7 +41,7 @@ def test_description_without_a_placeholder_lets_the_server_choose_the_fallback()
     assert ".png" not in html
 
 
-def test_unknown_animation_counts_as_one() -> None:
+def test_unknown_animation_counts_as_animated() -> None:
     still = VECTORS["cases"][0]
 
     assert describe(still, animated=None)["sizes"] == describe(still, animated=True)["sizes"]

@@ -248,7 +248,7 @@ def test_fixtures_keep_the_upload() -> None:
 
 
 @override_settings(DARKROOM_UPLOAD_KEYS=f"{KEY},{KEY[::-1]}")
-def test_stored_id_is_the_one_that_the_receipt_proves() -> None:
+def test_stored_id_is_that_of_the_receipt() -> None:
     receipt = sign_jwt({"uploadId": ID, "owner": "7", "sha256": "0" * 64}, KEY, RECEIPT)
 
     photo = StoredUpload.from_receipt(document(uploadId=OTHER_ID, receipt=receipt), owner="7")
@@ -271,7 +271,7 @@ def test_receipt_without_keys_raises() -> None:
         StoredUpload.from_receipt(document(), owner=None)
 
 
-def test_deferred_field_is_loaded_when_it_is_read() -> None:
+def test_deferred_field_is_loaded_at_its_first_read() -> None:
     listing = Listing.objects.defer("photo").get(pk=saved(document()).pk)
 
     assert listing.photo.upload_id == ID
