@@ -21,8 +21,8 @@ def main() -> None:
 def _exit_at_once(signum: int, _frame: FrameType | None) -> None:
     """Ends the process: a server or worker that has not started yet holds nothing that needs an orderly end.
 
-    It exits with 0 like a running one. Any other command is interrupted, and exits as if the signal had killed it.
-    SystemExit instead could be caught by the code that the signal interrupts, or wait for that code's threads.
+    It exits with 0, like one that runs. Any other command is interrupted, and exits as if the signal had killed it.
+    Does not raise SystemExit: the interrupted code could catch it, and its threads would be waited for.
     """
     os._exit(0 if _RUN_UNTIL_STOPPED.intersection(sys.argv[1:2]) else 128 + signum)
 
@@ -31,7 +31,7 @@ def _print_thread_error(error: threading.ExceptHookArgs) -> None:
     """Prints the traceback of a thread's error, except for "Event loop is closed".
 
     SQLite's driver opens connections in threads. If a command is stopped meanwhile, its event loop ends before such a
-    thread can report to it.
+    thread can report its result, and the thread raises that error.
     """
     if not (isinstance(error.exc_value, RuntimeError) and str(error.exc_value) == "Event loop is closed"):
         threading.__excepthook__(error)

@@ -29,8 +29,8 @@ KEY_PATTERN = "^[!-~]{1,255}$"
 class IdempotencyKey:
     """A key as it is stored. `digest` identifies the key and its caller without revealing either.
 
-    An unfinished attempt older than `attempt_timeout` counts as dead. `label`: its name in messages. `lifetime`: how
-    long it names its upload. `again`: whether it may name another upload if the first one was deleted.
+    An unfinished attempt older than `attempt_timeout` counts as dead. `label`: the key's name in messages. `lifetime`:
+    how long it names its upload. `again`: whether the key may name a new upload after its first upload was deleted.
     """
 
     digest: str
@@ -69,7 +69,7 @@ def source_key(source: str, attempt_timeout: timedelta, *, again: bool = False) 
 
 
 def source_metadata(key: IdempotencyKey | None, known_by: str | None) -> dict[str, str]:
-    """Returns the metadata by which the original of an imported source names it, for `darkroom readopt`.
+    """Returns the metadata by which an imported original names its source, for `darkroom readopt`.
 
     `known_by`: the upload's fingerprint. The result is empty for uploads that were not imported.
     """

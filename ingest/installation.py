@@ -18,14 +18,14 @@ from proxy.variants.single_flight import SingleFlight
 
 @dataclass(frozen=True, slots=True)
 class InstallationIds:
-    """The ids of both sides; None for a side without one."""
+    """The installation ids that database and object store have; None for a side that has none."""
 
     database: str | None
     store: str | None
 
     @property
     def mismatch(self) -> str | None:
-        """Says which side belongs to which installation. None if both have the same id or neither has one."""
+        """Says which side belongs to which installation; None if both have the same id or neither has an id."""
         if self.database == self.store:
             return None
         return (

@@ -160,9 +160,10 @@ def _translated(*others: type[Exception]) -> Iterator[None]:
 
 
 def _explain(error: Exception) -> str:
-    """Returns a sentence that says what to do.
+    """Returns a sentence about `error` that tells the operator what to do.
 
-    It leaves out the driver's own message, which may name hosts and users, because clients get this sentence too.
+    The sentence leaves out the driver's own message, which may name hosts and users, because clients get this sentence
+    too.
     """
     if isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(_LOGIN_FAILURES):
         return "The database refuses this user, password or database name. Correct DATABASE_URL."

@@ -1,8 +1,8 @@
 """Idempotency keys in SQL. A key is a column of its upload's job row, so deleting the upload frees the key.
 
-Two kinds of keys stay in the table `spent_tickets` after that. The key of a ticket stays until the ticket has expired,
-because a ticket allows one upload. The key of an imported source stays until `revive`, because a repeated import must
-not restore a deleted upload.
+Two kinds of keys stay after a deletion, in the table `spent_tickets`. The key of a ticket stays until the ticket has
+expired, because a ticket allows one upload. The key of an imported source stays until `revive`, because a repeated
+import must not restore a deleted upload.
 
 
 Ages are measured by the database's clock. By its own clock, a machine that is a day ahead would expire every key.
@@ -91,7 +91,7 @@ async def keep_spent(connection: AsyncConnection, digest: str) -> None:
 
 
 async def revive(connection: AsyncConnection, digest: str) -> None:
-    """Forgets that the upload of an imported source was deleted, because the source now has another one."""
+    """Forgets that the upload of an imported source was deleted, because the source now has a new upload."""
     await connection.execute(delete(spent_tickets).where(spent_tickets.c.digest == digest))
 
 

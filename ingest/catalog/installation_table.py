@@ -29,7 +29,7 @@ class InstallationTable:
         self._database = database
 
     async def check(self) -> None:
-        """Raises CatalogUnavailable if the tables are not this version's."""
+        """Raises CatalogUnavailable if this version cannot use the tables."""
         await self._database.check()
 
     async def read(self) -> StoredId | None:

@@ -36,13 +36,13 @@ def touched() -> dict[str, Any]:
 
 
 def is_silent(idle: timedelta) -> ColumnElement[bool]:
-    """Whether a job had no heartbeat for `idle`. Rows of earlier versions have none: there, the last update counts."""
+    """Returns the condition that a job had no heartbeat for `idle`. Without any, its last update counts."""
     last = func.coalesce(upload_jobs.c.heartbeat_at, upload_jobs.c.updated_at)
     return last <= SecondsAgo(idle.total_seconds())
 
 
 def is_due() -> ColumnElement[bool]:
-    """Whether a job is not in a pause between two attempts."""
+    """Returns the condition that a job is not in a pause between two attempts."""
     return or_(upload_jobs.c.retry_at.is_(None), upload_jobs.c.retry_at <= SecondsAgo(0))
 
 

@@ -98,7 +98,7 @@ class JobRepository(UploadReader):
     async def find_by_sources(self, digests: Collection[str]) -> dict[str, tuple[Upload, str]]:
         """Returns imported uploads and their fingerprints by the digest of their source's key, in one query.
 
-        `digests`: some hundred.
+        `digests`: at most some hundred, because each is a parameter of the query.
         """
         async with self._database.transaction() as connection:
             rows = await idempotency_keys.find_accepted(connection, digests)
@@ -107,8 +107,8 @@ class JobRepository(UploadReader):
     async def delete(self, upload_id: UploadId, *, keeps_key: bool = True) -> bool:
         """Removes the rows of the upload and its job. Returns False if it has no rows.
 
-        `keeps_key`: keep the key of an accepted upload's ticket or source, so that it cannot be used again. False for
-        an upload whose client gets an error.
+        `keeps_key`: keep the key of an accepted upload's ticket or source, so that neither can be used again. False for
+        an upload whose client gets an error, and may try again with the same ticket.
         """
         async with self._database.transaction() as connection:
             if self._outbox:
@@ -263,7 +263,7 @@ class JobRepository(UploadReader):
         variants: dict[str, Any] | None = None,
         webhook: WebhookType | None = None,
     ) -> int:
-        """Returns the number of the job's attempts."""
+        """Updates the job's row if it has the expected status and worker. Returns the number of its attempts."""
         where = and_(upload_jobs.c.upload_id == upload_id, upload_jobs.c.status == expect)
         if worker is not None:
             where = and_(where, upload_jobs.c.worker == worker)

@@ -47,7 +47,7 @@ class UploadReader:
             return (await connection.execute(query)).first() is not None
 
     async def is_accepted(self, upload_id: UploadId) -> bool:
-        """Returns whether it is an accepted upload; uploads in progress do not count."""
+        """Returns whether the upload was accepted; an upload in progress was not."""
         query = select(images.c.upload_id).where(images.c.upload_id == upload_id)
         async with self._database.transaction() as connection:
             return (await connection.execute(query)).first() is not None

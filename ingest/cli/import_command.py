@@ -110,7 +110,7 @@ def _read_fields(texts: dict[str, str | None]) -> dict[str, Any]:
 
 
 def _print_summary(summary: "ImportSummary") -> None:
-    """Prints to standard error, as standard output has JSON alone."""
+    """Prints the counts to standard error, because standard output has JSON alone."""
     from ingest.importing.import_sources import Outcome
 
     counts = [f"{count} {outcome}" for outcome in Outcome if (count := summary.outcomes[outcome])]

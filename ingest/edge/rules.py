@@ -20,7 +20,7 @@ _CODE = r"(^  %s:\n(?:    .*\n)*?)( *)FunctionCode: \|\n(?:\2 +.*\n|\n)+"
 def nginx(sizes: Sizes, max_upload_mb: int) -> str:
     """Returns the file that `nginx.conf` includes.
 
-    `max_upload_mb`: MiB; nginx accepts one more, for the form around the file.
+    `max_upload_mb`: MiB of the image file; nginx accepts a request of one MiB more, for the form around the file.
     """
     return _fill("variants.conf", sizes).replace("%MAX_BODY%", f"{max_upload_mb + 1}m")
 

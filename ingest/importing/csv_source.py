@@ -1,6 +1,6 @@
 """A CSV of paths and URLs, with the fields of their uploads.
 
-Each line is read by itself: a mistake in one concerns no other, and every message has the line's number. So no value
+Each line is parsed alone: a mistake in one line concerns no other, and every message has the line's number. So no value
 may contain a line break.
 """
 

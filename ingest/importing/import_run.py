@@ -81,7 +81,7 @@ async def run_import(
     """Imports everything that `options.source` lists. Calls `report` for each source as soon as it is done.
 
     One source does not stop the others. Raises InvalidSource before anything is imported. Raises an outage in an
-    exception group; a repeat of the run continues, because it finds what is imported.
+    exception group; a repeated run finds the sources that were imported, and continues with the others.
     """
     summary = ImportSummary()
     access = Access.READ if options.dry_run else Access.WRITE

@@ -1,4 +1,4 @@
-"""Makes an upload of a source, or finds the one that an earlier run made of it."""
+"""Makes an upload of a source, or finds the upload that an earlier run made of that source."""
 
 from asyncio import sleep
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -157,7 +157,7 @@ class Importer:
         return _result(source, Outcome.IMPORTED, upload)
 
     async def _compare(self, source: Source, upload: Upload, known_by: str) -> Result:
-        """Compares the source with its upload, so that no change of the source is missed silently."""
+        """Compares the source's bytes and fields with its upload, and reports a change as REFUSED."""
         if self._skip_known:
             return _result(source, Outcome.ALREADY, upload)
         if source.size is not None and source.size != upload.original_size:

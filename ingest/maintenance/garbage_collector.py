@@ -217,7 +217,7 @@ class Collector:
         return True
 
     async def _is_misplaced(self, upload_id: UploadId) -> bool:
-        """Whether variants are at another path than the original says. A change writes the database last."""
+        """Whether variants have the path of the other visibility than the original's, after an interrupted change."""
         original = await look_up(self._store, original_key(upload_id))
         if original is None:
             return False

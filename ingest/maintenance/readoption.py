@@ -60,11 +60,11 @@ class Readopter:
         self._inspect = inspect
 
     async def readopt(self, upload_id: UploadId) -> bool:
-        """Rebuilds the rows of an upload. Returns False if it has them.
+        """Rebuilds the rows of an upload. Returns False if the upload has rows already.
 
         The job is complete if every standard variant is stored, otherwise pending. Raises UnknownUpload without an
-        original, Unavailable, KeyReused if the source that it was imported from has or had another upload, and what
-        `Inspect` raises for an original that cannot be decoded.
+        original, Unavailable, KeyReused if the source that the upload was imported from has or had another upload, and
+        what `Inspector.inspect` raises for an original that cannot be decoded.
         """
         key = original_key(upload_id)
         original = await head_original(self._store, upload_id)
@@ -81,7 +81,7 @@ class Readopter:
         return True
 
     async def is_readoptable(self, upload_id: UploadId) -> bool:
-        """Whether `readopt` would rebuild its rows. Raises UnknownUpload without an original, Unavailable."""
+        """Whether `readopt` would rebuild the upload's rows. Raises UnknownUpload without an original, Unavailable."""
         await head_original(self._store, upload_id)
         return not await self._repository.is_accepted(upload_id)
 

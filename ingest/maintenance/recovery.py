@@ -51,7 +51,7 @@ async def readopt(settings: Settings, ids: Sequence[UploadId], *, dry_run: bool,
 
 
 async def restore(settings: Settings, ids: Sequence[UploadId], *, progress: Progress) -> RecoveryReport:
-    """Puts originals back from the trash, those of `ids` or all, and rebuilds their rows."""
+    """Puts originals back from the trash, those of `ids` or else all, and rebuilds their rows."""
     async with open_services(settings, rendering=True) as ingest:
         progress.begin("Restoring")
         trash, readopter = Trash(ingest.proxy.store), _build_readopter(ingest)
@@ -67,7 +67,7 @@ async def restore(settings: Settings, ids: Sequence[UploadId], *, progress: Prog
 
 
 async def list_trash(settings: Settings) -> list[dict[str, Any]]:
-    """Lists the trash by upload id. `daysLeft`: until `darkroom gc` removes it."""
+    """Lists the trash by upload id. `daysLeft`: days until `darkroom gc` deletes the original."""
     async with open_services(settings, access=Access.UNVERIFIED) as ingest:
         kept, now = timedelta(days=settings.trash_days), datetime.now(UTC)
         return [

@@ -1,4 +1,7 @@
-"""Finds stale variants, of another recipe or another focus, estimates their cost, and derives them again."""
+"""Finds stale variants, estimates what deriving them again costs, and derives them again.
+
+A variant is stale if its recipe or its focus is not the current one.
+"""
 
 import asyncio
 from collections import defaultdict
@@ -44,8 +47,9 @@ class _Stale:
 class Findings:
     """Result of a run: the stale variants, or those that were derived again.
 
-    `examined`: all uploads that were looked at. `seconds`: expected processor time to derive the variants; None without
-    measurements. `failures`: by upload; its stale variants are still served.
+    `examined`: all uploads that were looked at. `uploads`: those with stale variants. `variants`, `size`: the number of
+    stale variants, and their bytes. `seconds`: expected processor time to derive them; None without measurements.
+    `failures`: by upload, whose stale variants are still served.
     """
 
     examined: int = 0

@@ -54,9 +54,9 @@ class Trash:
         return True
 
     async def discard_if_restored(self, upload_id: UploadId) -> None:
-        """Deletes a copy whose original is younger, because it was put back.
+        """Deletes the upload's copy in the trash if its original is younger, because the original was put back.
 
-        Another process may be moving an older original here: then the copy stays until it expires.
+        The copy stays until it expires if the original is older: another process may be moving it to the trash.
         """
         original = await look_up(self._store, original_key(upload_id))
         trashed = await look_up(self._store, trash_key(upload_id))

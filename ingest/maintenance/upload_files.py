@@ -45,7 +45,7 @@ Report = Callable[[FileResult], None]
 
 
 async def upload(settings: Settings, files: Sequence[str], report: Report, *, wait: bool) -> None:
-    """Uploads `files` one by one, because two at once could exceed the memory. `wait`: waits for their warm-ups.
+    """Uploads `files` one by one, because the memory may suffice for one only. `wait`: waits for their warm-ups.
 
     A refused file does not stop the others. Calls `report` as soon as a file is stored or refused and, with `wait`,
     again when its warm-up has ended, so that an interrupted caller knows what is stored.

@@ -49,7 +49,7 @@ class FieldsService:
         raise InProgress("Other calls change this upload at the same moment. Try again.")
 
     async def _remove_if_deleted(self, upload_id: UploadId) -> None:
-        """Deletes the fields again, as the upload was deleted. With an original they stay, for `darkroom readopt`."""
+        """Deletes the stored fields if the original is gone too. With an original they stay, for `darkroom readopt`."""
         keys = original_key(upload_id), trash_key(upload_id)
         if not any([await exists(self._store, key) for key in keys]):
             await self._store.delete(fields_key(upload_id))

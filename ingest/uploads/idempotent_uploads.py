@@ -26,8 +26,8 @@ class IdempotentUploads:
     ) -> tuple[Upload, bool]:
         """Returns the upload and whether it is a repeat. The bytes and fields of a repeat are compared and discarded.
 
-        A repeat gets the fields as they were sent, not as others changed them since; only the visibility is the
-        present one, which the URLs depend on.
+        A repeat gets the fields as the first attempt sent them, not as other calls changed them since. Only the
+        visibility is the present one, because the URLs depend on it.
 
         `fields`: complete when `chunks` end. Raises InProgress while the first attempt is in progress, KeyReused for
         different bytes or fields, or if the upload no longer has the owner of the ticket, and what

@@ -77,7 +77,7 @@ class PresentationService:
 
     @asynccontextmanager
     async def _lease(self, upload_id: UploadId) -> AsyncIterator[None]:
-        """Holds the upload's lease: of two calls that write its metadata at once, one would undo the other."""
+        """Holds the upload's lease for the block, so that concurrent calls do not undo each other's metadata."""
         async with AsyncExitStack() as lease:
             try:
                 async with asyncio.timeout(_LEASE_TIMEOUT):

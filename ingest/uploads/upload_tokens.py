@@ -1,7 +1,7 @@
 """Upload tickets and receipts: JSON Web Tokens (RFC 7519), signed with HMAC-SHA256 by `UPLOAD_KEYS`.
 
-A ticket lets its holder upload one image. A receipt proves to the back end what its client has uploaded. The `typ`
-keeps one from passing for the other (RFC 8725, 3.11).
+A ticket lets its holder upload one image. A receipt proves to the back end what its client has uploaded. The header
+`typ` distinguishes the two, so that neither is accepted as the other (RFC 8725, 3.11).
 """
 
 import re
@@ -123,7 +123,7 @@ class UploadTokens:
 
 
 def read_max_bytes(value: object) -> int:
-    """Returns a ticket's `maxBytes`. Raises InvalidTicket."""
+    """Returns a ticket's claim `maxBytes`, in bytes. Raises InvalidTicket unless it is a positive whole number."""
     if type(value) is not int or value < 1:
         raise InvalidTicket("The ticket's `maxBytes` must be a whole number of bytes, at least 1.")
     return value

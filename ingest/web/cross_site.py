@@ -1,8 +1,8 @@
 """Rejects calls that a browser makes on behalf of another site and that change something (CSRF).
 
 Any site can send a form to 127.0.0.1, and a server without API keys would accept it. With API keys no check is needed:
-another site has none. Reading needs no check either: browsers hide responses from other sites, except for the calls and
-origins that `cors.py` allows. Uploads with a ticket are judged in `ticket_access.py`.
+another site has no key. Reading needs no check either: browsers hide responses from other sites, except for the calls
+and origins that `cors.py` allows. Uploads with a ticket are judged in `ticket_access.py`.
 """
 
 from collections.abc import Callable

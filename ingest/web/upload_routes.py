@@ -178,7 +178,7 @@ class UploadRoutes:
 
     @property
     def _attempt_timeout(self) -> timedelta:
-        """The most time that an attempt takes to arrive, to be inspected and to be stored. Then it counts as dead."""
+        """Returns the time after which an unfinished attempt counts as dead: to arrive, be inspected and be stored."""
         seconds = longest_upload(self._max_bytes, self._total) + 2 * self._settings.render_timeout + _STORING_SECONDS
         return timedelta(seconds=seconds)
 

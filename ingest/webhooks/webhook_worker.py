@@ -23,7 +23,7 @@ _FIRST_DELAY, _LONGEST_DELAY = 5.0, 2 * 3600.0
 
 
 class WebhookWorker:
-    """Sends webhooks until each was accepted once, or for a day. Several processes may run one: each sends others.
+    """Sends each webhook until it was accepted, or for a day. Several processes may run a worker: they share the work.
 
     A webhook is sent again if its process dies before the outbox has recorded the delivery: its id is then the same.
     """

@@ -28,7 +28,7 @@ _ADVICE: Mapping[int, str] = {
 
 
 async def limit(public_url: str, max_upload_mb: int, announce: AnnounceUpload) -> CheckResult:
-    """Announces the largest upload by its length: a quarter of a kilobyte is sent, and nothing is stored.
+    """Checks that `public_url` accepts an upload of `max_upload_mb` MiB: sends its headers alone, so nothing is stored.
 
     nginx answers the announcement itself, so servers behind it are not checked.
     """
