@@ -1,4 +1,4 @@
-"""The deadline of another service's answer."""
+"""A deadline for answers of other services, which tolerates a late event loop of this process."""
 
 import asyncio
 from collections.abc import AsyncIterator

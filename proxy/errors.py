@@ -31,9 +31,9 @@
 class ServiceError(Exception):
     """An expected failure.
 
-    `code`: stable, for programs. `title`: the type of problem. `str(error)`: a message for people that is safe to
-    show. `retryable`: the same call may succeed later. `report`: log it as an error for the operator. `is_outage`: it
-    concerns a whole dependency, so the same call for another object will probably fail as well.
+    `code`: stable, for programs. `title`: the type of problem. `str(error)`: a message for people that is safe to show.
+    `retryable`: the same call may succeed later. `report`: log it as an error for the operator. `is_outage`: a whole
+    dependency failed, so the same call for another object will probably fail as well.
     """
 
     code = "internal"

@@ -41,7 +41,7 @@ def variant_path(upload_id: UploadId, variant: Variant) -> str:
 
 
 def variants_prefix(upload_id: UploadId, visibility: Visibility = Visibility.PUBLIC) -> str:
-    """The prefix of an upload's variant keys. The final slash keeps it from matching other uploads."""
+    """The prefix of an upload's variant keys. It ends with a slash, so that it matches no other upload."""
     return f"{VARIANTS_PREFIXES[visibility]}{upload_id}/"
 
 

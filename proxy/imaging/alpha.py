@@ -63,7 +63,7 @@ def _is_grey(image: Image.Image) -> bool:
 
 
 def _decoded_key(key: object, stored: str) -> object:
-    """Converts a PNG's transparent colour to the scale of the decoded samples."""
+    """Converts a PNG's transparent colour `key` to the 8 bits of the decoded samples. `stored`: the raw mode."""
     if isinstance(key, int):
         return key * _KEY_SCALE.get(stored, 1)
     return key

@@ -84,7 +84,7 @@ def _conversion(profile: bytes | None, mode: str, wanted: ColorSpace) -> _Conver
 
 
 def _build(profile: bytes, mode: str, wanted: ColorSpace) -> _Conversion:
-    """Returns the conversion from `profile` to sRGB, or to a larger space that is wanted and needed."""
+    """Returns the conversion from `profile` to `wanted` if sRGB would visibly change colours, otherwise to sRGB."""
     if wanted is ColorSpace.SRGB:
         return _build_for(profile, mode, wanted)
     narrow = _conversion(profile, mode, ColorSpace.SRGB)
@@ -99,7 +99,7 @@ _large = {space: lru_cache(maxsize=1)(_build) for space in ColorSpace}  # an ori
 
 
 def _build_for(profile: bytes, mode: str, space: ColorSpace) -> _Conversion:
-    """Returns the conversion from `profile` to `space`. No transform: `profile` cannot be used or changes nothing.
+    """Returns the conversion to `space`, without a transform if `profile` cannot be used or changes nothing.
 
     A profile's name is ignored: its effect is tested on colours from all over its space.
     """
@@ -149,7 +149,7 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, samples: Image.Image
 
 
 def _is_larger(wide: _Conversion, narrow: _Conversion, mode: str) -> bool:
-    """Whether `wide` keeps colours that `narrow`, which is to sRGB, visibly changes."""
+    """Whether `wide` keeps colours that the conversion to sRGB, `narrow`, visibly changes."""
     samples = _samples(mode)
     kept = _apply(wide.transform, samples) if wide.transform else samples
     lost = _apply(narrow.transform, samples) if narrow.transform else samples

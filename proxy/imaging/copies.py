@@ -1,7 +1,7 @@
 """Keeps variants of the original's own size and format from taking more bytes than the original.
 
-The encoders' settings suit pixels that were scaled. What an original has already lost is not worth its bytes again, and
-what an optimiser has saved should not be spent again. Figures: docs/decisions/0033-encoders.md.
+The encoders' settings suit pixels that were scaled. At full size they would spend bytes on the artefacts of a lossy
+original, and undo the work of an optimiser. Figures: docs/decisions/0033-encoders.md.
 """
 
 import os

@@ -55,7 +55,7 @@ def decode_without_end(path: OriginalFile, size: tuple[int, int]) -> tuple[Image
 
 
 def _whole_scans(data: bytes) -> bytes:
-    """Returns the file up to the end of its last scan. Raises OSError if scans are missing."""
+    """Returns `data` up to the end of its last scan. Raises OSError if scans are missing."""
     position, progressive = 2, False
     missing = {-1: 1}  # coefficients by component, one bit each
     while (found := _MARKER.match(data, position)) and (marker := found[1][0]) in _SEGMENTS:

@@ -178,7 +178,7 @@ def resize(original: Original, target: Target, middle: tuple[float, float] | Non
 
 
 def _middle_of_crop(original: Original, target: Target) -> tuple[float, float]:
-    """Returns a point of the upright image, in shares of its sides."""
+    """Returns the point that a crop shows in its middle, in shares of the upright image's sides."""
     if target.position is Position.ATTENTION:
         return attention_point(original, target)
     return focus_point(target.focus) if target.focus else CENTER

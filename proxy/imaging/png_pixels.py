@@ -35,7 +35,8 @@ TRUNCATED = "The file is truncated or damaged. Export it again."
 def pixel_chunks(path: OriginalFile) -> BytesIO:
     """Returns a PNG with only the chunks that its pixels need.
 
-    The others are checked for bombs, because the stored original keeps them and other programs may read it.
+    The other chunks are checked for decompression bombs, because the stored original keeps them and other programs may
+    read it.
 
     Raises Undecodable for damaged pixels (by the checksums), decompression bombs, more than `MAX_CHUNKS` chunks, and
     Apple's own form of PNG.
@@ -155,7 +156,10 @@ def _is_used(chunk: Part, reduced: BytesIO) -> bool:
 
 
 def _copy(file: BinaryIO, chunk: Part, reduced: BytesIO) -> None:
-    """Copies a chunk whose checksum is right. It may be cut off by the end of the file: all pixels are there."""
+    """Copies a chunk to `reduced`. Raises Undecodable if its body is incomplete or its checksum is wrong.
+
+    The file may end within the checksum, because the body is complete then.
+    """
     body, checksum = read_body(file, chunk, chunk.length), file.read(_CHECKSUM)
     computed = zlib.crc32(body, zlib.crc32(chunk.kind)).to_bytes(_CHECKSUM)
     if len(body) < chunk.length or not computed.startswith(checksum):

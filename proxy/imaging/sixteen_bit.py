@@ -104,6 +104,6 @@ def _all_but(keyed: int) -> list[int]:
 def _join(
     upper: Image.Image, upper_band: int, lower: Image.Image, lower_band: int, box: tuple[int, int, int, int]
 ) -> Image.Image:
-    """Returns rows of one channel, in mode I."""
+    """Returns the rows in `box` of one channel in mode I, joined from its upper and its lower bytes."""
     low, high = lower.crop(box).getchannel(lower_band), upper.crop(box).getchannel(upper_band)
     return Image.frombytes("I;16", high.size, Image.merge("LA", (low, high)).tobytes()).convert("I")

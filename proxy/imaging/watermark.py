@@ -60,7 +60,7 @@ def prepare_overlay(watermarks: Watermarks, target: Target, canvas: tuple[int, i
 def find_damaged(watermarks: Watermarks) -> str | None:
     """Decodes all files. Returns the digest of the first that cannot be decoded.
 
-    One that needs more memory than the process has is not damaged: variants with it are refused as too heavy.
+    A file that needs more memory than the process has is not damaged: variants with it are refused as too heavy.
     """
     for digest, file in watermarks.items():
         try:
@@ -77,8 +77,8 @@ def place_watermark(
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Returns the watermark's size and its upper left corner on a variant, in pixels.
 
-    `file`: the sides of its file, whose aspect ratio it keeps. It is smaller than asked for where the variant is too
-    low for it.
+    `file`: the sides of its file, whose aspect ratio it keeps. The watermark is smaller than its `width` says where the
+    variant is too low for it.
     """
     margin = round(MARGIN * min(canvas))
     room = canvas[0] - 2 * margin, canvas[1] - 2 * margin

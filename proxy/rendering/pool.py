@@ -198,7 +198,7 @@ class RenderPool:
                 log.error("render process may have been taken over", reason=worker.end_reason, process=worker.pid)
 
     async def _replace(self, worker: RenderWorker, request: AdmissionRequest) -> None:
-        """Releases the request after the old worker has ended and the new one is ready, to stay within the budget."""
+        """Replaces a worker. Releases `request` only when the new worker is ready, to stay within the memory budget."""
         try:
             await self._stop(worker)
             if not self._closed:

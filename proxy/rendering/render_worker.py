@@ -186,7 +186,7 @@ class RenderWorker:
 
     @property
     def end_reason(self) -> str:
-        """Why the process ended, as the metric's label. Call it after the end."""
+        """Returns why the process ended, as a label of `darkroom_render_ended_total`. Call it after the end."""
         if self._timed_out:
             return "deadline"
         if self._sent_invalid:

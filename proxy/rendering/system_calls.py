@@ -1,8 +1,8 @@
 """The system calls that a locked render worker may make, as a program for seccomp.
 
 Numbers: Linux's `arch/x86/entry/syscalls/syscall_64.tbl` and `include/uapi/asm-generic/unistd.h`. Every call that is in
-no list fails with EPERM, as if its file did not exist: libraries try several and go on without. Calls that only an
-attacker makes kill the process, so that they are noticed.
+no list fails with an error, so that libraries try another call or do without. Calls that only an attacker makes kill
+the process, so that they are noticed.
 """
 
 import errno

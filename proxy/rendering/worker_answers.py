@@ -1,5 +1,7 @@
-"""The server's parser of what a render worker says. A hostile image may have taken over the worker, so nothing that it
-says is believed: every message has exactly its fields, each of its type and within its bounds.
+"""Parses, in the server, the messages of a render worker.
+
+A hostile image may have taken over the worker, so nothing that it says is believed: every message has exactly its
+fields, each of its type and within its bounds.
 
 All functions raise RenderFailed for anything else.
 """

@@ -268,7 +268,7 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
 
     @property
     def watermarks(self) -> tuple[WatermarkFile, ...]:
-        """The files that sizes draw, each once."""
+        """The watermark files that sizes draw, each once."""
         files = (table.watermark.file for table in self.size_tables.values() if table.watermark)
         return tuple({file.digest: file for file in files}.values())
 

@@ -93,8 +93,10 @@ class SizeSettings(BaseModel):
 
 
 class Quality(BaseModel):
-    """Encoder qualities, 1 to 100. AVIF's scale differs: at 67 its mean SSIMULACRA2 score is that of JPEG at 82,
-    which is above that of mozjpeg at 85 (docs/decisions/0003-pipeline.md).
+    """Encoder qualities, 1 to 100, by format.
+
+    AVIF's scale differs from JPEG's: AVIF at 67 has the mean SSIMULACRA2 score of JPEG at 82, which is above that of
+    mozjpeg at 85 (docs/decisions/0003-pipeline.md).
 
     `score`: the target of sizes with `quality = "auto"`, on SSIMULACRA2's scale.
     """

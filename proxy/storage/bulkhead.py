@@ -67,7 +67,7 @@ class Bulkhead:
         call.started = True
 
     def _on_done(self, call: "_Call", working: "asyncio.Future[T]") -> None:
-        """Runs for every call that started, also after its caller timed out."""
+        """Frees the call's slot and counts its result. Runs for every started call, also after its caller timed out."""
         self._slots.release_on_behalf_of(call)
         error = None if working.cancelled() else working.exception()
         if isinstance(error, StoreUnavailable):
@@ -76,7 +76,7 @@ class Bulkhead:
             self._on_answer()
 
     def _record_failure(self, call: "_Call", error: StoreUnavailable) -> None:
-        """Counts each call once: a late one may fail again. A call without a slot says nothing about the store."""
+        """Counts a failed call once, at its deadline or its end. A call that got no slot does not open the circuit."""
         if call.failed:
             return
         call.failed = True

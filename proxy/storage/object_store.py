@@ -41,7 +41,7 @@ class StoredObject:
 
 
 class ObjectStore(Protocol):
-    """Stores objects by key.
+    """Stores objects by key. An object has bytes, headers and metadata.
 
     Keys are slash-separated relative paths, made by `proxy.keys`. Metadata is ASCII, with lower-case keys. Every method
     raises StoreUnavailable if the store fails or its response is invalid. None blocks the event loop.

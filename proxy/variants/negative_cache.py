@@ -1,4 +1,4 @@
-"""Remembers what must not be repeated or kept: failures that a retry would meet again, deletions, changes."""
+"""Remembers failures that a retry would meet again, and recent deletions and changes of uploads."""
 
 from collections.abc import Sequence
 

@@ -98,12 +98,12 @@ def created_at_of(original: ObjectInfo) -> datetime:
 
 
 def focus_of(original: ObjectInfo) -> Focus | None:
-    """The upload's focus; None is the centre."""
+    """Returns the upload's focus by the metadata of its original; None is the centre."""
     return parse_focus(original.metadata.get(FOCUS, ""))
 
 
 def visibility_of(original: ObjectInfo) -> Visibility:
-    """The upload's visibility. A text that no version wrote counts as private, to be safe."""
+    """Returns the upload's visibility by the metadata of its original. An unknown value counts as private."""
     text = original.metadata.get(_VISIBILITY, Visibility.PUBLIC)
     return Visibility.PUBLIC if text == Visibility.PUBLIC else Visibility.PRIVATE
 

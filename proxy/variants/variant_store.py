@@ -1,4 +1,4 @@
-"""Reads, writes and deletes variants in the object store. A variant does not outlive what it was derived from."""
+"""Reads, writes and deletes variants in the object store. Deletes them with their original, and when it changes."""
 
 import asyncio
 from collections.abc import Callable

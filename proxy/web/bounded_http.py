@@ -33,7 +33,10 @@ ThruOctetsAcked)."""
 
 
 def bounded_http(least_rate: int) -> Any:
-    """The protocol class for uvicorn, with DOWNLOAD_MIN_RATE. Unlike a subclass, it can be sent to worker processes."""
+    """Returns the protocol class for uvicorn. `least_rate`: DOWNLOAD_MIN_RATE, in bytes a second.
+
+    The result can be sent to worker processes, which a subclass made here could not.
+    """
     return partial(BoundedHttp, least_rate=least_rate)
 
 

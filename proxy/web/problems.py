@@ -81,7 +81,7 @@ class ProblemType(NamedTuple):
 
     @classmethod
     def of_status(cls, status: int) -> "ProblemType":
-        """A problem type named by HTTP's reason phrase."""
+        """Returns the problem type of an HTTP status, with the status's reason phrase as its title."""
         phrase = HTTPStatus(status).phrase
         return cls(status, phrase.lower().replace(" ", "_"), phrase)
 
@@ -198,7 +198,7 @@ def problem_response(
     headers: Mapping[str, str] = MappingProxyType({}),
     caching: str = NO_STORE,
 ) -> Response:
-    """A problem document (RFC 9457) with Darkroom's stable `code`."""
+    """Returns a response with a problem document (RFC 9457), which has the stable `code` of `problem_type`."""
     return ProblemResponse(
         problem_type, detail, {"Cache-Control": caching, "X-Content-Type-Options": "nosniff", **headers}
     )

@@ -16,7 +16,10 @@ _OTHERWISE = frozenset((b"content-length", b"expect", b"if-modified-since", b"ra
 
 
 def variant_http(least_rate: int) -> Any:
-    """The protocol class for uvicorn, with DOWNLOAD_MIN_RATE. Unlike a subclass, it can be sent to worker processes."""
+    """Returns the protocol class for uvicorn. `least_rate`: DOWNLOAD_MIN_RATE, in bytes a second.
+
+    The result can be sent to worker processes, which a subclass made here could not.
+    """
     return partial(VariantHttp, least_rate=least_rate)
 
 

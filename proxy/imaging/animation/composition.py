@@ -11,7 +11,7 @@ from proxy.imaging.alpha import is_transparent
 
 
 class Dispose(Enum):
-    """What happens to the rectangle of a patch after its time. KEEP: nothing."""
+    """What happens to the rectangle of a patch when its time is over. KEEP: nothing."""
 
     KEEP = auto()
     CLEAR = auto()

@@ -36,7 +36,7 @@ class _Control:
 
 
 def gif_loops(path: OriginalFile) -> int:
-    """Returns how often a GIF is played, 0 for ever. The file says how often it is repeated, if at all."""
+    """Returns how often a GIF is played, 0 for ever: once more than the file's number of repeats, if it has one."""
     with path.open("rb") as file, suppress(TooManyParts, struct.error):
         for block in gif_blocks(file, MAX_GIF_BLOCKS):
             if block.kind == _APPLICATION and read_body(file, block, 12) in _LOOPS:

@@ -25,8 +25,8 @@ class LeaseStore(Protocol):
     async def was_released(self, key: str) -> bool:
         """Whether a holder released `key` in the last `RELEASED_SECONDS`: its work may be done. May err towards True.
 
-        For a caller that holds the lease and looked for the result before it got it. Does not raise: False if the lease
-        store fails.
+        For a caller that looked for the result before it got the lease: if True, it should look again. Does not raise:
+        False if the lease store fails.
         """
 
     async def close(self) -> None: ...
