@@ -164,7 +164,9 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
     log_format: Literal["console", "json"] = Field(
         "console", description="`console` for people, `json` for log collectors"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Lowest level that is logged: `debug`, `info`, `warning` or `error`"
+    )
     otel_exporter_otlp_endpoint: BaseUrl | None = Field(
         None, description="Base URL of an OpenTelemetry collector (OTLP/HTTP) for traces; tracing is off if unset"
     )

@@ -54,7 +54,7 @@ class Metrics:
         self.store_errors = Counter(
             "darkroom_store_errors",
             "Calls to the bucket that failed, by operation (head, get, put, list and others) and code (S3's, "
-            "late, timeout, unreachable, certificate, credentials, cut, damaged, other)",
+            "timeout, unreachable, certificate, credentials, cut, damaged, other)",
             ["operation", "code"],
             registry=self.registry,
         )
