@@ -76,7 +76,8 @@ class CheckedConnection(HTTPConnection):
     async def run(self, work: Callable[[], T], limiter: anyio.CapacityLimiter | None = None) -> T:
         """Runs `work`, which uses the connection, in a thread, then closes the connection.
 
-        A cancellation shuts down the socket, which ends the thread's read.
+        `limiter`: of the threads; the default one of anyio if None. A cancellation shuts down the socket, which ends
+        the thread's read.
 
         Raises what `work` raises.
         """

@@ -97,7 +97,7 @@ class OwnerDeletion:
 
     @property
     def progress(self) -> int:
-        """Percent. Uploads that were deleted otherwise, or got another owner, are not counted until the end."""
+        """Returns the progress in percent, 100 at the end. Does not count uploads that other calls deleted or moved."""
         if self.status.has_ended:
             return 100
         return min(99, 100 * (self.deleted + self.failed) // max(1, self.total))

@@ -89,7 +89,7 @@ class CsvSource:
             return LeftOut(shown, Outcome.REFUSED, error.code, f"Line {number}: {error}", number)
 
     def _row(self, line: bytes) -> dict[str, str]:
-        """Raises _InvalidLineError."""
+        """Returns the values of a line by column. Raises _InvalidLineError."""
         cells = _cells(line)
         if len(cells) != len(self._header):
             raise _InvalidLineError(
@@ -118,7 +118,7 @@ class _InvalidLineError(Exception):
 
 
 def _cells(line: bytes) -> list[str]:
-    """Raises _InvalidLineError."""
+    """Splits a line into its values. Raises _InvalidLineError."""
     if len(line) > _MAX_LINE:
         raise _InvalidLineError("invalid_line", f"It has more than {_MAX_LINE} bytes.")
     try:

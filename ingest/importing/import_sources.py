@@ -99,7 +99,7 @@ class SourceList(Protocol):
     """A list of sources, read as a stream."""
 
     async def count(self) -> int:
-        """Returns the number of entries that `entries` yields, unless they change meanwhile. Raises what it raises."""
+        """Returns how many items `entries` yields, unless they change meanwhile. Raises what `entries` raises."""
 
     def entries(self) -> AsyncGenerator[Entry]:
         """Yields each entry, in no particular order. Raises InvalidSource or StoreUnavailable."""

@@ -25,7 +25,10 @@ class Trash:
         self._store = store
 
     async def move(self, upload_id: UploadId, *, before: datetime, is_wanted: IsWanted) -> bool:
-        """Moves an original that is older than `before` and not wanted. Returns False if it stayed or is gone."""
+        """Moves an original that is older than `before` to the trash. Returns False if it stayed or is gone.
+
+        `is_wanted`: whether a row needs the original; asked before and after each step.
+        """
         source = original_key(upload_id)
         try:
             original = await self._store.head(source)

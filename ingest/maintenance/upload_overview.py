@@ -61,7 +61,7 @@ class Overview:
             }
             known = upload.variants
             standard = standard_variants_of(self._sizes, upload)
-        # # The original's metadata decides, because a change writes the database last.
+        # The original's metadata decides, because a change writes the database last.
         focus = focus_of(original) if original else document["focus"]
         visibility = visibility_of(original) if original else Visibility(document["visibility"])
         variants = await self._variants(upload_id, visibility, standard, known)

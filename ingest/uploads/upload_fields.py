@@ -104,7 +104,10 @@ def parse_changes(body: bytes) -> dict[str, Any]:
 
 
 def parse_object(body: bytes, advice: str, *, may_be_empty: bool = False) -> dict[str, Any]:
-    """Returns the JSON object in the body of a request. Raises Malformed, whose last sentence is `advice`."""
+    """Returns the JSON object in the body of a request. Raises Malformed, whose last sentence is `advice`.
+
+    `may_be_empty`: whether an object without names is valid.
+    """
     try:
         document = parse_json(body)
     except InvalidJson as error:

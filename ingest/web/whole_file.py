@@ -6,7 +6,7 @@ from typing_extensions import override
 
 
 class WholeFile(FileResponse):
-    """Ignores `Range`: Starlette refuses some ranges as plain text, without these headers, instead of as a problem."""
+    """Sends a file, and ignores `Range`: Starlette refuses invalid ranges in plain text, not by a problem document."""
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -233,7 +233,10 @@ def _in_memory(image: Image.Image) -> BytesIO:
 
 
 def _raw_mode(image: Image.Image) -> str:
-    """Returns the layout of the file's samples, which a colour key uses too. Call it before the image is loaded."""
+    """Returns the layout of the file's samples, in which a PNG's transparent colour is stated too.
+
+    Call it before the image is loaded: Pillow forgets the layout then.
+    """
     tiles = getattr(image, "tile", None)
     if not tiles:
         return ""

@@ -160,7 +160,10 @@ def _too_many_pixels(width: int, height: int, limits: Limits) -> TooManyPixels:
 
 
 def _check_scans(path: OriginalFile, pixels: int) -> None:
-    """Counts start-of-scan markers in the whole file. Thumbnails and chance add few, far below the limit."""
+    """Counts start-of-scan markers in the whole file. Raises Undecodable for too many.
+
+    Thumbnails, and bytes that only look like markers, add few, far below the limit.
+    """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         scans = sum(1 for _ in re.finditer(rb"\xff\xda\x00", data))
     most = min(MAX_SCANS, MAX_SCANNED_PIXELS // pixels)

@@ -48,7 +48,7 @@ def tiff_orientation(path: OriginalFile) -> int:
 
 
 def tiff_exif(image: Image.Image) -> Image.Exif:
-    """Returns the tags of a TIFF that are metadata. Raises anything for hostile bytes."""
+    """Returns the tags of a TIFF that are metadata. May raise any exception for hostile bytes."""
     file = getattr(image, "fp", None)
     assert isinstance(file, BytesIO)  # see `limits.open_image`
     file.seek(0)

@@ -111,7 +111,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 def _system_call(number: int, *arguments: object) -> int:
-    """Returns its result; negative if it failed or the system is not Linux."""
+    """Makes a system call. Returns its result; negative if it failed or the system is not Linux."""
     if platform.system() != "Linux":
         return -1
     call = ctypes.CDLL(None, use_errno=True).syscall

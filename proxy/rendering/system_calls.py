@@ -125,7 +125,10 @@ def seccomp_program(architecture: Architecture, pid: int) -> bytes:
 
 
 def _check(number: int, argument: int, test: Iterable[Instruction], otherwise: int) -> list[Instruction]:
-    """Allows the call if `test` of the argument's low word does not jump, else returns `otherwise`."""
+    """Returns instructions that allow a call if `test` of an argument's low word does not jump.
+
+    `number`: of the call. `argument`: its position, from 0. `otherwise`: the filter's result if `test` jumps.
+    """
     body = [
         (_LOAD, 0, 0, _ARGUMENTS + 8 * argument),
         *test,

@@ -166,5 +166,8 @@ def check_body(body: bytes, format: Format) -> None:
 
 
 def invalid(what: str) -> RenderFailed:
-    """Returns the error for what a worker must not say. The text reaches clients, so it quotes nothing of it."""
+    """Returns the error for a message that breaks the protocol.
+
+    `what`: describes the message, without quoting it, because the text reaches clients.
+    """
     return RenderFailed(f"The render worker sent {what}, and was stopped. Try again.")

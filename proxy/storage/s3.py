@@ -119,7 +119,10 @@ class S3Store:
         metadata: Mapping[str, str] | None = None,
         if_absent: bool = False,
     ) -> None:
-        """A retried conditional put may find the object of its own first attempt, and raise ObjectExists for it."""
+        """Stores an object.
+
+        With `if_absent`, a retry may find the object of its own first attempt, and raise ObjectExists for it.
+        """
         request: PutObjectRequestTypeDef = {
             "Bucket": self._bucket,
             "Key": self._prefix + key,

@@ -63,7 +63,11 @@ PAGE_PATHS = tuple(_FILES)
 
 
 def page_routes(url_base: str, accept: Collection[SourceFormat]) -> list[Route]:
-    """The page's routes. `url_base`: the prefix of the variants' URLs, or an empty string. `accept`: what it offers."""
+    """Returns the page's routes.
+
+    `url_base`: the prefix of the variants' URLs, or an empty string. `accept`: the formats that the file chooser
+    offers.
+    """
     start = (_FOLDER / "index.html").read_text()
     start = start.replace("FORMATS", list_labels(accept)).replace("MEDIA-TYPES", ",".join(_choosable(accept)))
     headers = {

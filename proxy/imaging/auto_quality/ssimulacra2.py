@@ -157,7 +157,7 @@ def _pyramid(image: Image.Image, cones: _Cones) -> Iterator[dict[str, Plane]]:
 
 
 def _to_xyb(light: list[Plane], cones: _Cones, wanted: Mapping[str, _Weights]) -> dict[str, Plane]:
-    """Converts to XYB, scaled and shifted as in SSIMULACRA2, so that all values are positive."""
+    """Converts linear light to the colour space XYB, scaled and shifted as in SSIMULACRA2: all values are positive."""
     long, medium = _response(light, cones["L"]), _response(light, cones["M"])
     y = (long + medium) * np.float32(0.5)
     planes = {"Y": y + np.float32(0.01 - _BIAS_ROOT)}
