@@ -18,7 +18,7 @@ KEYS_HELP = help_text(
         "darkroom keys webhook",
     ],
 )
-_BYTES = 24  # random ones; 32 characters
+_BYTES = 24  # random bytes of a key, which make 32 characters
 _SECRET_BYTES = 32  # as many as HMAC-SHA256 returns (RFC 7518, 3.2); 43 characters
 
 

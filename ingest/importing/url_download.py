@@ -158,7 +158,7 @@ class UrlDownloader:
             return await connection.run(lambda: self._request(connection, parts, path))
         except ssl.SSLCertVerificationError as error:
             raise _failed(f"The server's certificate was not accepted: {error.verify_message}.") from error
-        except (OSError, HTTPException, ValueError) as error:  # ValueError: a chunk size that is no size
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: a chunk size that is no number
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise _failed(f"The server does not answer as it should: {reason}.", retryable=True) from error
 

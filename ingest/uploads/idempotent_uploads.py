@@ -51,7 +51,7 @@ class IdempotentUploads:
                 raise KeyReused(
                     f"This {key.label} was used for another image or other fields. Use a new one for each image."
                 )
-            if fields.claims is not None and upload.owner != fields.owner:  # the receipt would name either wrongly
+            if fields.claims is not None and upload.owner != fields.owner:  # no receipt is right for both owners
                 raise KeyReused("The upload that this ticket was used for has another owner now. Use a new ticket.")
         except ServiceError as error:
             self._metrics.uploads.labels(error.code).inc()

@@ -158,8 +158,8 @@ class UploadService:
 
     async def _delete_rows(self, upload_id: UploadId) -> None:
         await self._repository.delete(upload_id)
-        await self._store.delete(fields_key(upload_id))  # written again by a change of them
-        if await exists(self._store, original_key(upload_id)):  # written again by a change of its focus
+        await self._store.delete(fields_key(upload_id))  # a concurrent change may have written them again
+        if await exists(self._store, original_key(upload_id)):  # a change of its focus wrote it again
             await self._variant_service.delete_upload(upload_id)
             await self._cdn.invalidate([upload_tag(upload_id)])
 

@@ -33,7 +33,7 @@ _OPTIONS: Options = {
     "verify_aud": False,  # checked here, in clearer words, as are all other claims but the times
     "verify_jti": False,
 }
-_REGISTERED = frozenset({"exp", "jti", "iat", "nbf", "iss", "sub"})  # the last two say nothing to Darkroom
+_REGISTERED = frozenset({"exp", "jti", "iat", "nbf", "iss", "sub"})  # the last two are ignored
 _UNREADABLE = (
     "The ticket cannot be read. A ticket is a JSON Web Token: a header with the `alg` HS256 and without `crit`, claims "
     "as a JSON object, in which `exp` and `nbf` are Unix seconds, and the signature."

@@ -94,7 +94,8 @@ class WebhookSender:
         if self._lookup is None or self._lookup.done():
             host, port = self._url.hostname or "", self._url.port or PORTS[self._url.scheme]
             self._lookup = asyncio.create_task(resolve_public(host, port, allow_private=self._allow_private))
-            self._lookup.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps nothing waits
+            # Marks its exception as retrieved: all callers may have been cancelled.
+            self._lookup.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(self._lookup)
 
 

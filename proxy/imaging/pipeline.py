@@ -123,7 +123,7 @@ def animate(
     if not is_played(original.upright_size, count, target):
         return None
     middle = _middle_of_crop(original, target)  # of the first frame: the others must not jump
-    frames = islice(play(path, original, limits), count)  # a second acTL may say more to `play`
+    frames = islice(play(path, original, limits), count)  # a second acTL chunk may state more frames
     image: Image.Image | None = None
     overlay: Overlay | None = None
     while True:
@@ -205,7 +205,8 @@ def _lanczos(pixels: Image.Image, width: int, height: int, box: Box) -> Image.Im
     left, top = int(box[0]), int(box[1])
     unscaled: Box = (left, top, left + width, top + height)
     if box == unscaled:
-        # Also if it is all: `save` of a decoder's own image asks for the folder, which the lock forbids.
+        # Even a crop of the whole is a new image: `save` of the decoder's own one asks for the folder, which the
+        # lock forbids.
         return pixels.crop(unscaled)
     pixels = premultiply(pixels)
     resized = vips.resize(pixels, width, height, box)

@@ -141,7 +141,7 @@ def _kinds_in_block(block: Block) -> Iterable[Private]:
         case Source.EXIF:
             return _kinds_in_exif(block.body)
         case Source.XMP:
-            text = _with_usual_prefixes(block.body.replace(b"\0", b""))  # also of UTF-16
+            text = _with_usual_prefixes(block.body.replace(b"\0", b""))  # finds UTF-16 names, too
             return [kind for kind, names in _XMP_NAMES.items() if names.search(text)]
         case Source.PHOTOSHOP:
             return _kinds_in_photoshop(block.body)

@@ -15,7 +15,7 @@ MAX_BYTES_TOGETHER = 4 << 20
 """Every render worker holds all files."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_HEAD = 30  # bytes: the sides of every kind of WebP are before
+_HEAD = 30  # bytes that are read for the sides, which are among them in every kind of WebP
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ class RetryingStore(WrappingStore):
         self._stopping = stopping or asyncio.Event()
         self._delays = tuple(delays)
         self._has_answered = False
-        self._waiting = 0  # calls
+        self._waiting = 0  # calls that wait for the end of an outage
 
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         def begin(last: ObjectInfo | None) -> AsyncIterator[ObjectInfo]:

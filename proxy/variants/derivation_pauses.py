@@ -83,7 +83,7 @@ class DerivationPauses:
         until, name = max(
             ((self._known[key].until, variant.name) for key, variant in named if key in self._known), default=(0.0, "")
         )
-        # The bound: a clock of another machine may be wrong.
+        # At most LONGEST_PAUSE, because the clock of the machine that wrote `until` may be wrong.
         seconds = min(until - self._clock(), LONGEST_PAUSE)
         if seconds > 0:
             raise DerivationPaused(

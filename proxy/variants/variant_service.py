@@ -256,7 +256,7 @@ class VariantService:
         if encoded is None:
             return None
         if await self._is_outdated(upload_id, variant, encoded):
-            with suppress(StoreUnavailable):  # what stored it deletes it too
+            with suppress(StoreUnavailable):  # its writer deletes it, too
                 await self._variants.delete(upload_id, variant)
             return None
         if self._negative_cache.may_be_kept(upload_id):

@@ -100,7 +100,7 @@ class VariantStore:
         await self._delete_if_outdated(upload_id, variant, encoded)
         try:
             await self._write(upload_id, variant, encoded, if_absent=if_absent)
-        except ObjectExists:  # perhaps the same, outdated one
+        except ObjectExists:  # which may be outdated as well
             await self._delete_if_outdated(upload_id, variant, encoded)
             raise
         await self._delete_if_outdated(upload_id, variant, encoded)

@@ -32,7 +32,7 @@ MAX_DECODED = 25_000_000
 MAX_ENCODED = 12_000_000
 """Pixels of the variant times frames, such as 130 frames of 400x225."""
 
-_OTHER_CHUNKS = 100  # of a WebP: metadata, and unknown ones
+_OTHER_CHUNKS = 100  # chunks of a WebP besides its frames, such as metadata
 
 
 def count_frames(path: OriginalFile) -> int:

@@ -60,7 +60,7 @@ def compose(size: tuple[int, int], patches: Iterable[Patch]) -> Iterator[Frame]:
                 canvas.alpha_composite(drawn, (left, top))
             else:
                 canvas.paste(drawn, box)
-        is_grey = patch.pixels.mode in ("L", "LA")  # of all frames of a file: a profile for grey needs it
+        is_grey = patch.pixels.mode in ("L", "LA")  # alike in all frames, whose profile may be for grey
         mode = ("LA" if is_grey else "RGBA") if is_transparent(canvas) else ("L" if is_grey else "RGB")
         yield Frame(canvas.convert(mode), patch.milliseconds)  # without alpha, scaling takes half the time
         if before is not None:

@@ -20,7 +20,7 @@ from proxy.imaging.png_pixels import TRUNCATED
 
 _IMAGE, _CONTROL, _APPLICATION = b",", b"\xf9", b"\xff"
 _LOOPS = (b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0")
-_DISPOSE = {2: Dispose.CLEAR, 3: Dispose.RESTORE, 4: Dispose.RESTORE}  # 4: some encoders took 3 for the third bit
+_DISPOSE = {2: Dispose.CLEAR, 3: Dispose.RESTORE, 4: Dispose.RESTORE}  # 4: some encoders mean 3 by it
 _DESCRIPTOR = struct.Struct("<4HB")
 _SCREEN = 13  # bytes of signature and screen descriptor
 _MAX_TABLE = 3 * 256  # bytes of a colour table

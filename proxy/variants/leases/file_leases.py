@@ -17,7 +17,7 @@ from proxy.variants.leases.lease_store import RELEASED_SECONDS
 log = structlog.get_logger()
 
 _HEX_DIGITS = 4  # 65,536 slots: among 64 concurrent derivations, two share a slot in 3 of 100 cases
-_POLL_SECONDS = 0.02  # an attempt is one system call
+_POLL_SECONDS = 0.02  # between attempts, each of which is one system call
 
 
 class FileLeaseStore:
