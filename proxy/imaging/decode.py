@@ -12,7 +12,7 @@ from proxy.imaging.alpha import premultiply, to_plain_channels
 from proxy.imaging.containers import MAX_CHUNKS, TooManyParts, gif_blocks, png_chunks, read_body
 from proxy.imaging.exif import true_exif
 from proxy.imaging.header import read_header
-from proxy.imaging.jpeg_end import decode_without_end, draft
+from proxy.imaging.jpeg_end import decode_without_end, draft, file_to_check
 from proxy.imaging.limits import PILLOW_NAMES, Limits, open_image
 from proxy.imaging.metadata import MAX_GIF_BLOCKS, Source, metadata_blocks
 from proxy.imaging.original_file import OriginalFile
@@ -82,8 +82,10 @@ class Original:
         return true_exif(self.exif, width, height, space)
 
 
-def decode(path: OriginalFile, tier: int, limits: Limits) -> Original:
+def decode(path: OriginalFile, tier: int, limits: Limits, *, strict: bool = False) -> Original:
     """Decodes the file at `path`, at a scale that suffices for `tier`. Of an animation, decodes the first frame.
+
+    `strict`: refuses also a JPEG that has an end marker, but lacks rows of pixels, which viewers show as grey.
 
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
@@ -92,6 +94,8 @@ def decode(path: OriginalFile, tier: int, limits: Limits) -> Original:
             keep_as_stored(image)
         size = image.size
         exif, orientation = read_exif(image, path)
+        if strict and image.format in _JPEG and (checked := file_to_check(path, image.width)):
+            image.fp = checked  # type: ignore[attr-defined] # of ImageFile alone
         pixels, scale, profile = _decode_opened(image, path, read_profile(path), tier)
         if image.format in _JPEG:  # the frames of an MPO are no animation
             return Original(SourceFormat.JPEG, pixels, size, scale, orientation, profile, exif)

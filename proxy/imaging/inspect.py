@@ -54,7 +54,8 @@ def inspect(path: OriginalFile, limits: Limits) -> Inspection:
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
     header = read_header(path)
-    original = decode(path, _PLACEHOLDER_SIDE if header and header.is_scaled_cheaply else DECODE_TIER, limits)
+    tier = _PLACEHOLDER_SIDE if header and header.is_scaled_cheaply else DECODE_TIER
+    original = decode(path, tier, limits, strict=True)
     by_pillow = not vips.is_installed() or header is None or header.kind.endswith("16")
     if original.format is SourceFormat.PNG and by_pillow:  # libvips refuses missing rows itself
         raise_if_rows_are_missing(pixel_chunks(path))

@@ -1,12 +1,15 @@
-"""Decodes a JPEG that has all its pixels, but not the end marker that Pillow waits for.
+"""Tells whether a JPEG has all its pixels, which its end marker does not say, and decodes one without that marker.
 
-Some cameras leave it out, or write data of their own in its place. Whether pixels are missing shows in attempts with
-different bytes behind the last scan: a decoder reads them only if it needs more.
+Some cameras leave the marker out, or write data of their own in its place; some programs add it to half a file.
+Whether pixels are missing shows in attempts with different bytes behind a scan: a decoder reads them only if it needs
+more.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from io import BytesIO
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -19,12 +22,15 @@ _TAILS = (  # no marker; a decoder fills up with zeros before the last one
     b"\x55" * 2048 + _END,
     _END,
 )
+_ONES = b"\xff\0"  # a byte of a scan. No code has only ones: a decoder takes 34 of them for a block without a pixel
 _MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # not within a scan (ITU-T T.81, B.1.1.5)
-_FRAMES, _PROGRESSIVE = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}, {0xC2, 0xCA}
+_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # searched 20 times as fast
+_FRAMES, _PROGRESSIVE, _ARITHMETIC = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}, {0xC2, 0xCA}, {0xC9, 0xCA}
 _SCAN = 0xDA
 _SEGMENTS = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *_FRAMES, *range(0xE0, 0xF0), _SCAN}
 _MISSING = "pixels are missing"
 _BAND = 64  # rows
+_LAST_ROWS = 2  # of blocks, which may be damaged: one or two rows, as colour is halved or not
 
 
 def draft(image: Image.Image, size: tuple[int, int]) -> float:
@@ -54,28 +60,97 @@ def decode_without_end(path: OriginalFile, size: tuple[int, int]) -> tuple[Image
     return image, scale
 
 
+def file_to_check(path: OriginalFile, width: int) -> BytesIO | None:
+    """Returns the file with a few bytes instead of its end, so that its decoder raises if rows of pixels are missing.
+
+    The bytes suffice for at most eight rows: a damaged bit may cost some blocks. `width`: of the image, in pixels.
+    Returns None where this is impossible: without an end, for arithmetic coding, and for several scans, which are
+    checked here. Raises OSError if one of them lacks rows.
+    """
+    with path.open("rb") as original:
+        data = original.read()
+    scans = [*_scans(data)]
+    if not scans or any(scan.frame in _ARITHMETIC for scan in scans):
+        return None
+    if scans[0].frame in _PROGRESSIVE or len(scans[0].channels) < len(scans[0].components):
+        _raise_if_rows_are_missing(data, scans)
+    elif data.startswith(_END, scans[0].end):
+        return BytesIO(data[: scans[0].end] + _ONES * (width // 2))
+    return None
+
+
+def _raise_if_rows_are_missing(data: bytes, scans: Sequence["_Scan"]) -> None:
+    """Compares two decodes of the first coefficients of each component, with different bytes behind each scan.
+
+    Further scans only add detail. They may be missing, or end early, as in a file that is shown while it is loaded.
+    """
+    needed = [scan for scan in scans if scan.is_first]
+    if {*scans[0].components} - {channel for scan in needed for channel in scan.channels}:
+        raise OSError(_MISSING)
+    digests = set()
+    for tail in (b"", _TAILS[0].removesuffix(_END)):
+        parts = [
+            data[scan.tables : scan.start] + (data[scan.start : scan.end] + tail if scan.is_first else b"")
+            for scan in scans
+        ]
+        with Image.open(BytesIO(b"".join(parts) + _END), formats=("JPEG",)) as image:
+            draft(image, (1, 1))
+            image.load()
+            digests.add(_digest(image.crop((0, 0, image.width, image.height - _LAST_ROWS))))
+    if len(digests) > 1:
+        raise OSError(_MISSING)
+
+
 def _whole_scans(data: bytes) -> bytes:
-    """Returns `data` up to the end of its last scan. Raises OSError if scans are missing."""
-    position, progressive = 2, False
-    missing = {-1: 1}  # coefficients by component, one bit each
-    while (found := _MARKER.match(data, position)) and (marker := found[1][0]) in _SEGMENTS:
+    """Returns the file up to the end of its last scan. Raises OSError if scans are missing."""
+    end = 0
+    missing: dict[int, int] = {}  # coefficients by component, one bit each
+    for scan in _scans(data):
+        missing = missing or dict.fromkeys(scan.components, (1 << 64) - 1)
+        whole = 0 if scan.bits & 15 else (2 << scan.last) - (1 << scan.first)
+        for channel in scan.channels:
+            missing[channel] &= ~(whole if scan.frame in _PROGRESSIVE else -1)
+        end = scan.end
+    if not missing or any(missing.values()):
+        raise OSError(_MISSING)
+    return data[:end].rstrip(b"\xff")
+
+
+class _Scan(NamedTuple):
+    """A scan's place in the file: its tables, its marker, its end; and what its header states (T.81, B.2.3)."""
+
+    tables: int
+    start: int
+    end: int
+    frame: int
+    components: bytes
+    channels: bytes
+    first: int
+    last: int
+    bits: int
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it has the coefficient that is a block's mean colour, and not only its lower bits."""
+        return self.first == 0 and self.bits < 16
+
+
+def _scans(data: bytes) -> Iterator[_Scan]:
+    """Yields the scans of the first picture, until something else than a segment follows."""
+    position, tables, frame, components = 2, 0, 0, b""
+    while (found := _MARKER.search(data, position)) and (marker := found[1][0]) in _SEGMENTS:
         length = int.from_bytes(data[found.end() : found.end() + 2])
         body = data[found.end() + 2 : found.end() + length]
         position = found.end() + length
         if marker in _FRAMES:
-            progressive = marker in _PROGRESSIVE
-            missing = {body[at]: (1 << 64) - 1 for at in range(6, 6 + 3 * body[5], 3)}
+            frame, components = marker, body[6 : 6 + 3 * body[5] : 3]
         elif marker == _SCAN:
             count = body[0]
-            first, last, bits = body[1 + 2 * count : 4 + 2 * count]
-            whole = 0 if bits & 15 else (2 << last) - (1 << first)
-            for component in body[1 : 1 + 2 * count : 2]:
-                missing[component] &= ~(whole if progressive else -1)
-            following = _MARKER.search(data, position)
-            position = following.start() if following else len(data)
-    if any(missing.values()):
-        raise OSError(_MISSING)
-    return data[:position].rstrip(b"\xff")
+            after = _AFTER_SCAN.search(data, position)
+            position = after.start() if after else len(data)
+            channels, (first, last, bits) = body[1 : 1 + 2 * count : 2], body[1 + 2 * count : 4 + 2 * count]
+            yield _Scan(tables, found.start(), position, frame, components, channels, first, last, bits)
+            tables = position
 
 
 def _digest(image: Image.Image) -> bytes:

@@ -244,6 +244,37 @@ def test_progressive_jpeg_without_its_last_scans_is_refused() -> None:
             rendered(whole[:tables], WANTED)
 
 
+def scans_of(whole: bytes) -> list[tuple[int, int]]:
+    """Where each scan begins and ends."""
+    starts = [at for at in range(len(whole)) if whole[at : at + 2] == b"\xff\xda"]
+    markers = [at for at in range(len(whole) - 1) if whole[at] == 255 and whole[at + 1] not in (0, *range(0xD0, 0xD8))]
+    return [(start, next(at for at in markers if at > start + 2)) for start in starts]
+
+
+@pytest.mark.promise("A1")
+@pytest.mark.parametrize("name", JPEGS)
+def test_jpeg_whose_scan_ends_early_is_refused_although_it_has_its_end_marker(name: str) -> None:
+    whole = JPEGS[name]
+    start, end = scans_of(whole)[0]  # of a progressive one: all mean colours
+    for part in (0.2, 0.7):
+        cut = whole[: start + 20 + int(part * (end - start - 20))].rstrip(b"\xff")
+        with on_disk(cut + whole[end:]) as path, pytest.raises(Undecodable, match="truncated or damaged"):
+            inspect(path, LIMITS)
+    with on_disk(whole + cut) as path:
+        inspect(path, LIMITS)
+
+
+def test_progressive_jpeg_with_an_end_marker_needs_the_mean_colours_alone() -> None:
+    whole = JPEGS["progressive"]
+    (start, end), *others = scans_of(whole)
+    with on_disk(whole[:end] + b"\xff\xd9") as path:
+        inspect(path, LIMITS)
+    with on_disk(whole[: others[2][1] - 20] + b"\xff\xd9") as path:
+        inspect(path, LIMITS)
+    with on_disk(whole[:start] + whole[end:]) as path, pytest.raises(Undecodable):
+        inspect(path, LIMITS)
+
+
 # Kinds that are not supported
 
 
