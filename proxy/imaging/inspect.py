@@ -17,6 +17,7 @@ from proxy.imaging.png_pixels import pixel_chunks, raise_if_rows_are_missing
 from proxy.imaging.privacy import private_exif, private_metadata
 from proxy.imaging.resize import DECODE_TIER
 from proxy.imaging.thumbhash import thumbhash
+from proxy.imaging.webp_end import with_true_end
 from proxy.model import SourceFormat
 
 _PLACEHOLDER_SIDE = 32  # pixels; a ThumbHash keeps at most 7x7 frequencies
@@ -53,6 +54,7 @@ def inspect(path: OriginalFile, limits: Limits) -> Inspection:
 
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
+    path = with_true_end(path)
     header = read_header(path)
     tier = _PLACEHOLDER_SIDE if header and header.is_scaled_cheaply else DECODE_TIER
     original = decode(path, tier, limits, strict=True)

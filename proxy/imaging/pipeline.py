@@ -40,6 +40,7 @@ from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.resize import CENTER, Box, decode_tier, place
 from proxy.imaging.target import Measured, Target
 from proxy.imaging.watermark import NO_WATERMARKS, Overlay, Watermarks, draw, prepare_overlay
+from proxy.imaging.webp_end import with_true_end
 from proxy.model import ColorSpace, Fit, Format, Position, focus_point
 
 REDUCING_GAP = 2.0
@@ -76,6 +77,7 @@ def render(
 
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
+    path = with_true_end(path)
     tier = shape = None
     image: Image.Image | None = None
     header = read_header(path)

@@ -27,12 +27,14 @@ WHOLE = {
     "palette png": png(PHOTOGRAPH.quantize(60), **METADATA),
     "apng": animated(PHOTOGRAPH, "PNG"),
     "lossless webp": webp(PHOTOGRAPH, **METADATA),
-    "lossy webp": webp(PHOTOGRAPH, lossless=False, xmp=XMP, **METADATA),
+    "lossy webp": webp(PHOTOGRAPH, lossless=False, icc_profile=DISPLAY_P3),
+    "lossy webp with metadata": webp(PHOTOGRAPH, lossless=False, xmp=XMP, **METADATA),
     "transparent webp": webp(disc((200, 30, 30), 150), lossless=False),
     "animated webp": animated(PHOTOGRAPH, "WEBP"),
 }
-SINGLE = {name: file for name, file in WHOLE.items() if name not in ("apng", "animated webp")}
-"""Files whose pixels all belong to the first frame, so that every truncation is detected."""
+_OTHERS = ("apng", "animated webp", "lossy webp with metadata")
+SINGLE = {name: file for name, file in WHOLE.items() if name not in _OTHERS}
+"""Files that end with the pixels of the first frame, so that every truncation is detected."""
 
 STARTS = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x40\0\0\0WEBP", b"RIFF\x40\0\0\0WEBPVP8X"]
 CHUNK_KINDS = [b"tRNS", b"gAMA", b"cHRM", b"iCCP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"acTL", b"PLTE"]
