@@ -115,12 +115,26 @@ def read_header(path: OriginalFile) -> Header | None:
 
 def stated_sides(path: OriginalFile) -> tuple[int, int]:
     """Returns the width and height that a file states, also if what follows is damaged; (0, 0) if it states none."""
+    with suppress(Undecodable):
+        if header := read_header(path):
+            return header.width, header.height
     with path.open("rb") as file:
-        head = file.read(24)
-    if sniff(head) is SourceFormat.PNG and head[12:16] == b"IHDR" and len(head) == 24:
-        return int.from_bytes(head[16:20]), int.from_bytes(head[20:])
-    header = read_header(path)
-    return (header.width, header.height) if header else (0, 0)
+        head = file.read(SNIFFED)
+    match sniff(head):
+        case SourceFormat.PNG if (at := head.find(b"IHDR")) > 0:  # the first chunk, or Apple's second one
+            return int.from_bytes(head[at + 4 : at + 8]), int.from_bytes(head[at + 8 : at + 12])
+        case SourceFormat.GIF if len(head) >= 10:
+            return struct.unpack("<HH", head[6:10])
+        case SourceFormat.WEBP if head[12:16] == b"VP8X" and len(head) >= 30:
+            return _canvas(head)
+        case _:
+            return 0, 0
+
+
+def _canvas(head: bytes) -> tuple[int, int]:
+    """Returns the sides that an extended WebP states in its first 30 bytes."""
+    width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
+    return width, height
 
 
 def unsupported_kind(path: OriginalFile) -> str | None:
@@ -200,8 +214,7 @@ def _webp(file: BinaryIO) -> Header:
             kind = "webp lossless alpha" if bits >> 28 & 1 else "webp lossless"
             header = Header(kind, (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
         case b"VP8X" if len(head) == 30:
-            width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
-            header = Header(_extended_webp(file, head[20]), width, height)
+            header = Header(_extended_webp(file, head[20]), *_canvas(head))
         case _:
             raise _UnexpectedStructureError
     if not header.width or not header.height:

@@ -110,7 +110,7 @@ def open_image(path: OriginalFile, limits: Limits) -> Iterator[Image.Image]:
 def _reduced(path: OriginalFile, format: SourceFormat, limits: Limits) -> BinaryIO:
     """Returns the source for Pillow: of a PNG, only what its pixels need."""
     if format in (SourceFormat.TIFF, SourceFormat.GIF) and read_header(path) is None:  # it names rare kinds of TIFF
-        raise Undecodable(f"This {format.label} file is damaged. Export it again.")
+        raise _damaged(path, limits, f"This {format.label} file is damaged. Export it again.")
     if format in _IN_MEMORY:
         with path.open("rb") as file:
             return BytesIO(file.read())

@@ -148,6 +148,18 @@ def test_damaged_file_of_too_many_pixels_is_refused_for_its_pixels(format: str) 
             opened(content)
 
 
+APPLE_PNG = png_header(10_001, 100)[:8] + chunk(b"CgBI", bytes(4)) + png_header(10_001, 100)[8:] + chunk(b"IDAT", b"")
+WEBP_CANVAS = b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\x10\0\0\0" + (10_000).to_bytes(3, "little") + bytes(3)
+GIF_SCREEN = b"GIF89a" + (10_001).to_bytes(2, "little") + bytes(5)
+
+
+@pytest.mark.promise("A9")
+@pytest.mark.parametrize("content", [APPLE_PNG, WEBP_CANVAS, GIF_SCREEN], ids=["CgBI", "WebP", "GIF"])
+def test_header_of_too_many_pixels_counts_before_what_else_is_wrong(content: bytes) -> None:
+    with pytest.raises(TooManyPixels):
+        opened(content)
+
+
 @pytest.mark.promise("A2")
 def test_too_many_scans_are_refused_before_decoding() -> None:
     bomb = jpeg_of_scans(photograph("coffee.png"), MAX_SCANS + 1)
