@@ -18,6 +18,7 @@ from proxy.model import new_upload_id
 from proxy.recipe import Recipes
 from proxy.rendering import sandbox
 from proxy.rendering.pool import RenderPool
+from proxy.rendering.render_worker import RenderWorker
 from proxy.settings import Settings, metrics_folder
 from proxy.storage.disk import DiskStore
 from proxy.storage.object_store import ObjectNotFound, ObjectStore
@@ -95,6 +96,23 @@ class ProxyServices:
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def try_render_process(settings: Settings) -> frozenset[str]:
+    """Starts a render process and stops it. Returns the mechanisms that lock it.
+
+    Raises SettingsError for a watermark that cannot be decoded or a lock that the system lacks, RenderFailed and
+    DerivationTimeout.
+    """
+    worker = await RenderWorker.start(
+        Limits(settings.min_side, settings.max_side),
+        settings.render_process_mb,
+        settings.render_timeout,
+        sandbox=settings.render_sandbox,
+        watermarks=settings.watermarks,
+    )
+    await worker.stop()
+    return worker.locks
 
 
 def build_services(settings: Settings, *, retrying: bool = False) -> ProxyServices:

@@ -49,6 +49,11 @@ def serve(
         stop(str(error), code=2)
     listener = _bind(host, port)  # before anything else: another server may be running on the same data
     require_folder(settings)
+    if settings.watermarks or settings.render_sandbox == "required":
+        from proxy.services import try_render_process
+
+        # The server itself could only fail to start (1), which supervisors such as systemd repeat.
+        run(try_render_process(settings), starts_server=True)
     if role is not Role.PROXY:
         from ingest.ingest_services import prepare_start
 

@@ -15,8 +15,7 @@ import anyio.to_thread
 from ingest.maintenance.doctor.findings import CheckResult, failed, ok, skipped, warning
 from proxy import system
 from proxy.errors import ServiceError
-from proxy.imaging.limits import Limits
-from proxy.rendering.render_worker import RenderWorker
+from proxy.services import try_render_process
 from proxy.settings import Settings, SettingsError
 from proxy.settings.extras import lack_of_extras
 
@@ -114,20 +113,11 @@ def codecs(versions: Mapping[str, str]) -> CheckResult:
 
 
 async def render_processes(settings: Settings) -> CheckResult:
-    """Starts a render process, and checks that the kernel restricts it and that it can decode the watermarks."""
-    limits = Limits(settings.min_side, settings.max_side)
+    """Starts one, and checks that the kernel locks it and that it can decode the watermarks."""
     try:
-        worker = await RenderWorker.start(
-            limits,
-            settings.render_process_mb,
-            settings.render_timeout,
-            sandbox=settings.render_sandbox,
-            watermarks=settings.watermarks,
-        )
+        return judge_sandbox(settings, await try_render_process(settings))
     except (ServiceError, SettingsError) as error:
         return failed(str(error))
-    await worker.stop()
-    return judge_sandbox(settings, worker.locks)
 
 
 def judge_sandbox(settings: Settings, locks: Collection[str]) -> CheckResult:

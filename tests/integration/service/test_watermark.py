@@ -70,20 +70,16 @@ def test_watermark_is_on_variants_of_its_sizes_and_a_new_file_replaces_it_after_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("command", "code"), [("serve", 1), ("serve --workers 2", 1), ("worker", 2)])
-def test_command_with_a_damaged_file_prints_one_message(tmp_path: Path, command: str, code: int) -> None:
+@pytest.mark.parametrize("command", ["serve", "serve --workers 2", "worker"])
+def test_command_with_a_damaged_file_says_so_alone(tmp_path: Path, command: str) -> None:
     (tmp_path / "darkroom.toml").write_text(SIZES)
     write_logo(tmp_path, RED)
     (logo := tmp_path / "marks/logo.png").write_bytes(logo.read_bytes()[:-20])
 
     started = darkroom(tmp_path, *command.split(), LOG_FORMAT="console")
 
-    said = "The watermark marks/logo.png cannot be decoded. Export the file again, as PNG or WebP."
-    assert started.returncode == code
-    assert said in started.stdout + started.stderr
-    assert "Traceback" not in started.stdout + started.stderr
-    assert code == 1 or started.stderr == f"{said}\n"
-    assert ("Darkroom on http" in started.stdout) is ("--workers" in command)
+    said = "The watermark marks/logo.png cannot be decoded. Export the file again, as PNG or WebP.\n"
+    assert (started.returncode, started.stdout, started.stderr) == (2, "", said)
 
 
 def test_server_does_not_start_without_the_file(tmp_path: Path) -> None:
