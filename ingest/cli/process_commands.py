@@ -82,11 +82,7 @@ def _bind(host: str, port: int) -> "socket":
 
 
 def _serve(listener: "socket", workers: int, role: Role, least_rate: int, announce: Callable[[], None]) -> None:
-    """Serves on `listener` until a signal stops it.
-
-    `least_rate`: DOWNLOAD_MIN_RATE, in bytes a second. `announce`: called when the server answers; with several
-    processes, before they start.
-    """
+    """`announce`: called when the server answers; with several processes, when all of them do."""
     import signal
     import sys
 
@@ -116,8 +112,18 @@ def _serve(listener: "socket", workers: int, role: Role, least_rate: int, announ
     if workers > 1:
         sandbox.hide_memory()  # each server process does this too
         listener.set_inheritable(True)
-        announce()
-        supervisor = Multiprocess(config, sockets=[listener])
+
+        class Supervisor(Multiprocess):
+            announced = False
+
+            def keep_subprocess_alive(self) -> None:
+                """Is called every half second."""
+                super().keep_subprocess_alive()
+                if not self.announced and all(process.is_ready() for process in self.processes):
+                    self.announced = True
+                    announce()
+
+        supervisor = Supervisor(config, sockets=[listener])
         supervisor.run()
         if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
             raise SystemExit(STARTUP_FAILURE)
