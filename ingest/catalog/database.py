@@ -48,6 +48,7 @@ class Database:
     def __init__(self, url: str | URL, *, deadline: float = _DEADLINE) -> None:
         self.engine = _create_engine(url, deadline=deadline)
         self._deadline = deadline
+        self._logged: str | None = None  # the error since the last success
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Database":
@@ -61,7 +62,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Commits durably when the block ends. Rolls back if it raises or passes the deadline."""
-        with _translated():
+        with self._translated():
             async with asyncio.timeout(self._deadline), self.engine.begin() as connection:
                 yield connection
 
@@ -80,7 +81,7 @@ class Database:
 
         engine = _create_engine(self.engine.url, migrating=True)
         try:
-            with _translated(CommandError):
+            with self._translated(CommandError):
                 async with engine.begin() as connection:
                     await connection.run_sync(upgrade, revision)
         finally:
@@ -103,6 +104,19 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+    @contextmanager
+    def _translated(self, *others: type[Exception]) -> Iterator[None]:
+        """Logs an error once until a call succeeds or another one occurs: during an outage, every call has the same."""
+        failures: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, TimeoutError, *others)
+        try:
+            yield
+            self._logged = None
+        except failures as error:
+            if self._logged != (text := repr(error)):
+                self._logged = text
+                log.error("database error", error=text)
+            raise CatalogUnavailable(_explain(error)) from error
 
 
 async def now(connection: AsyncConnection) -> datetime:
@@ -147,16 +161,6 @@ def migrations_after(revision: str | None) -> list[str] | None:
     from ingest.catalog.upgrade import migrations_between
 
     return migrations_between(revision, LATEST_REVISION)
-
-
-@contextmanager
-def _translated(*others: type[Exception]) -> Iterator[None]:
-    failures: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, TimeoutError, *others)
-    try:
-        yield
-    except failures as error:
-        log.error("database error", error=repr(error))
-        raise CatalogUnavailable(_explain(error)) from error
 
 
 def _explain(error: Exception) -> str:

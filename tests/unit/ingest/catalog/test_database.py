@@ -218,3 +218,18 @@ class TestAway:
             await database.migrate()
 
             await database.check()
+
+
+async def test_outage_is_logged_once_until_the_database_works_again(tmp_path: Path) -> None:
+    (tmp_path / "darkroom.db").mkdir()
+    async with opened(tmp_path / "darkroom.db") as database:
+        with capture_logs() as logs:
+            for _ in range(3):
+                with pytest.raises(CatalogUnavailable):
+                    await database.now()
+            (tmp_path / "darkroom.db").rmdir()
+            await database.now()
+            with pytest.raises(CatalogUnavailable):
+                await value(database, "SELECT nothing")
+
+    assert [line["event"] for line in logs] == ["database error"] * 2
