@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import Enum, auto
 
 import structlog
@@ -130,9 +129,7 @@ class IngestServices:
     async def collect_jobs(self) -> None:
         for status, count in (await self.repository.count()).items():
             self.proxy.metrics.jobs.labels(status).set(count)
-        oldest = await self.repository.oldest_pending()
-        age = await self.database.now() - oldest if oldest else timedelta(0)
-        self.proxy.metrics.oldest_job_seconds.set(max(0.0, age.total_seconds()))
+        self.proxy.metrics.oldest_job_seconds.set((await self.repository.longest_wait()).total_seconds())
         if self.outbox:
             for webhook_status, number in (await self.outbox.count()).items():
                 self.proxy.metrics.webhooks.labels(webhook_status).set(number)

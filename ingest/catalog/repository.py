@@ -173,10 +173,10 @@ class JobRepository(UploadReader):
             raise unknown_upload()
         return to_upload(row)
 
-    async def oldest_pending(self) -> datetime | None:
-        """Returns when the oldest pending job was accepted; None if no job is pending."""
+    async def longest_wait(self) -> timedelta:
+        """Returns how long the oldest pending job has waited, by the database's clock; 0 if no job is pending."""
         job = await self._first_pending()
-        return job and job.created_at
+        return max(job.now - job.created_at, timedelta(0)) if job else timedelta(0)
 
     async def next_pending(self, taken: Collection[UploadId] = ()) -> UploadId | None:
         """Returns the oldest pending job that is due and not in `taken`, or None."""
@@ -184,7 +184,8 @@ class JobRepository(UploadReader):
         return job and UploadId(job.upload_id)
 
     async def _first_pending(self, *where: ColumnElement[bool]) -> Row[Any] | None:
-        query = unfinished(JobStatus.PENDING, upload_jobs.c.upload_id, upload_jobs.c.created_at)
+        columns = upload_jobs.c.upload_id, upload_jobs.c.created_at, SecondsAgo(0).label("now")
+        query = unfinished(JobStatus.PENDING, *columns)
         query = query.where(*where).limit(1)
         async with self._database.transaction() as connection:
             row: Row[Any] | None = (await connection.execute(query)).first()

@@ -59,7 +59,7 @@ class TestForWorkers:
         paused = await accept_upload(repository, PROCESSING)
         await repository.advance(paused, expect=PROCESSING, to=PENDING, retry_in=60)
         assert await repository.next_pending() is None
-        assert (await repository.oldest_pending()) == NOON
+        assert await repository.longest_wait() >= await database.now() - NOON - timedelta(seconds=60)
 
         async with database.transaction() as connection:
             await connection.execute(update(upload_jobs).values(retry_at=SecondsAgo(0.5)))
@@ -206,15 +206,20 @@ class TestForWorkers:
         expected = 4 if database.engine.dialect.name == "sqlite" else 3
         assert (await repository.count())[COMPLETE] == expected
 
-    async def test_oldest_pending_returns_its_time(self, repository: JobRepository) -> None:
-        assert await repository.oldest_pending() is None
+    async def test_longest_wait_is_that_of_the_oldest_pending_job(
+        self, repository: JobRepository, database: Database
+    ) -> None:
+        assert await repository.longest_wait() == timedelta(0)
         await accept_upload(repository, PROCESSING, created_at=NOON)
         await repository.begin(new_upload_id())  # an upload in progress
-        assert await repository.oldest_pending() is None
+        await accept_upload(repository, created_at=await database.now() + timedelta(hours=1))  # by another clock
+        assert await repository.longest_wait() == timedelta(0)
 
-        await accept_upload(repository, created_at=NOON + timedelta(seconds=2))
-        await accept_upload(repository, created_at=NOON + timedelta(seconds=1))
-        assert await repository.oldest_pending() == NOON + timedelta(seconds=1)
+        await accept_upload(repository, created_at=NOON + timedelta(hours=2))
+        await accept_upload(repository, created_at=NOON + timedelta(hours=1))
+        begin = await database.now()
+        waited = await repository.longest_wait()
+        assert begin <= NOON + timedelta(hours=1) + waited <= await database.now()
 
     async def test_job_keeps_its_trace_context(self, repository: JobRepository) -> None:
         trace_context = TraceContext("f" * 64, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
