@@ -1,10 +1,12 @@
 """Reads a short row of every upload, for commands that go through all of them."""
 
-from collections.abc import AsyncIterator
+import operator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, and_, select
 
 from ingest.catalog.database import Database
 from ingest.catalog.row_mapping import alpha_of
@@ -13,6 +15,7 @@ from ingest.records import JobStatus
 from proxy.model import UploadId, Visibility
 
 _BATCH = 1000  # rows of one query
+_FIRST = UploadId("00000000-0000-0000-0000-000000000000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +40,8 @@ class UploadRow:
 
 
 async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator[UploadRow]:
-    """Yields a row for each upload, as `UploadReader.rows` describes."""
-    query = (
-        select(
-            upload_jobs.c.upload_id,
-            upload_jobs.c.created_at,
-            upload_jobs.c.status,
-            images.c.width,
-            images.c.height,
-            images.c.format,
-            images.c.alpha,
-            images.c.visibility,
-            images.c.animated,
-        )
-        .outerjoin_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
-        .order_by(upload_jobs.c.upload_id)
-        .limit(_BATCH)
-    )
-    page = query if start is None else query.where(upload_jobs.c.upload_id >= start)
+    """See `UploadReader.rows`."""
+    page = select_page(operator.ge, start or _FIRST)
     while True:
         async with database.transaction() as connection:
             batch = (await connection.execute(page)).all()
@@ -73,4 +60,29 @@ async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator
             )
         if len(batch) < _BATCH:
             return
-        page = query.where(upload_jobs.c.upload_id > batch[-1].upload_id)
+        page = select_page(operator.gt, batch[-1].upload_id)
+
+
+def select_page(compare: Callable[[Any, UploadId], ColumnElement[bool]], place: UploadId) -> Select[Any]:
+    """Selects a batch of rows in the order of their ids, from `place` on.
+
+    Compares the ids of both tables: otherwise Postgres merges them from the first image on, for every batch.
+    """
+    is_same = upload_jobs.c.upload_id == images.c.upload_id
+    return (
+        select(
+            upload_jobs.c.upload_id,
+            upload_jobs.c.created_at,
+            upload_jobs.c.status,
+            images.c.width,
+            images.c.height,
+            images.c.format,
+            images.c.alpha,
+            images.c.visibility,
+            images.c.animated,
+        )
+        .outerjoin_from(upload_jobs, images, and_(is_same, compare(images.c.upload_id, place)))
+        .where(compare(upload_jobs.c.upload_id, place))
+        .order_by(upload_jobs.c.upload_id)
+        .limit(_BATCH)
+    )

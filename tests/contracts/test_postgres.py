@@ -1,6 +1,7 @@
 """Postgres specifics: types, migrations, concurrency and outages."""
 
 import asyncio
+import operator
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, UUID
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import metadata
+from ingest.catalog.upload_rows import select_page
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.records import JobNotClaimable, JobStatus
 from proxy.model import UploadId, new_upload_id
@@ -125,6 +127,20 @@ class TestMigrations:
         async with database.transaction() as connection:
             found = await connection.execute(query, {"known": '{"small.jpg": {"state": "stored"}}'})
             assert found.scalar() == 1
+
+
+async def test_batch_of_rows_begins_in_both_indexes(database: Database) -> None:
+    """By a merge of them, as Postgres reads large tables."""
+    await database.migrate()
+    page = select_page(operator.gt, new_upload_id())
+    query = page.compile(database.engine.sync_engine, compile_kwargs={"literal_binds": True})
+    async with database.transaction() as connection:
+        for other in ("hashjoin", "nestloop", "seqscan", "bitmapscan"):
+            await connection.execute(text(f"SET LOCAL enable_{other} = off"))
+        plan = "\n".join((await connection.execute(text(f"EXPLAIN {query}"))).scalars())
+
+    assert "Merge Left Join" in plan
+    assert plan.count("Index Cond: (upload_id > ") == 2
 
 
 class TestConcurrency:
