@@ -132,6 +132,8 @@ class FakePool:
         self.full = False
         self.live_waiting = False
         self.renderings = 0
+        self.places = 0
+        """How many were reserved."""
         self.in_use = 0
         self.failure: ServiceError | None = None
         self.measured: Measured | None = None
@@ -156,6 +158,7 @@ class FakePool:
 
     def reserve_place(self, priority: Priority) -> AbstractContextManager[None]:
         self.raise_if_full(priority)
+        self.places += 1
         return nullcontext()
 
     async def estimate_memory(self, path: Path, targets: Sequence[Target]) -> int:

@@ -13,6 +13,7 @@ import pytest
 from proxy.errors import StoreUnavailable
 from proxy.storage import files
 from proxy.storage.circuit_breaker import FAILURES
+from proxy.storage.s3 import _SLOTS
 from tests.contracts.stores import (
     OBJECT,
     fake_store,
@@ -87,7 +88,8 @@ class TestCircuit:
 
 class TestBulkheads:
     @pytest.mark.promise("E1")
-    async def test_lookups_without_answers_leave_reads_their_slots(self) -> None:
+    @pytest.mark.parametrize("kind", ["lookups", "downloads"])
+    async def test_other_calls_without_answers_leave_reads_their_slots(self, tmp_path: Path, kind: str) -> None:
         asked, released = asyncio.Semaphore(0), asyncio.Event()
 
         async def answer_late() -> bytes:
@@ -96,13 +98,17 @@ class TestBulkheads:
             return http(404)
 
         def answer(request: str) -> bytes | Awaitable[bytes]:
-            is_lookup = request.startswith("HEAD") or "list-type" in request
-            return answer_late() if is_lookup else http(200, b"sound", **OBJECT)
+            return http(200, b"sound", **OBJECT) if request.split()[1].endswith("/key") else answer_late()
 
         async with s3_that(answer) as store:
-            lookups = [lookup for number in range(50) for lookup in (store.head(f"{number}"), keys(store, f"{number}"))]
-            flood = asyncio.gather(*lookups, return_exceptions=True)
-            for _ in range(24):
+            calls: list[Awaitable[object]] = []
+            for name in map(str, range(50)):
+                if kind == "lookups":
+                    calls += store.head(name), keys(store, name)
+                else:
+                    calls.append(store.download(name, tmp_path / name))
+            flood = asyncio.gather(*calls, return_exceptions=True)
+            for _ in range(_SLOTS[kind]):
                 await asked.acquire()
 
             assert (await store.get("key")).body == b"sound"

@@ -43,14 +43,14 @@ async def test_unknown_id_requested_1000_times_reaches_the_store_once(
 
 
 @pytest.mark.promise("C3")
-async def test_unknown_ids_cost_two_store_calls_each_and_no_rendering(
+async def test_unknown_ids_cost_two_store_calls_each_and_no_place(
     variant_service: VariantService, store: CountingStore, pool: FakePool, variant: Variant, temporary: Path
 ) -> None:
     answers = await asyncio.gather(*(refused(variant_service, new_upload_id(), variant) for _ in range(100)))
 
     assert {*answers} == {UnknownUpload}
     assert (store.count("get"), store.count("head"), len(store.calls)) == (100, 100, 200)
-    assert pool.renderings == 0
+    assert (pool.places, pool.renderings) == (0, 0)
     assert not temporary.exists()
 
 
