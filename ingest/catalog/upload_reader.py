@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from ingest.catalog.cursors import encode_cursor, parse_cursor
 from ingest.catalog.database import Database
-from ingest.catalog.job_counts import count_jobs
+from ingest.catalog.job_counts import JobCounts
 from ingest.catalog.queries import joined, position
 from ingest.catalog.row_mapping import to_job, to_upload
 from ingest.catalog.tables import images, upload_jobs
@@ -31,6 +31,7 @@ class UploadReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._counts = JobCounts()
 
     async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         """Returns the upload and its job. Raises UnknownUpload, also for an upload that is still in progress."""
@@ -89,11 +90,11 @@ class UploadReader:
     async def count(self) -> dict[JobStatus, int]:
         """Counts accepted uploads by job status, in a time that does not grow with their number.
 
-        Counts stop at 10,000. Above that, `complete` is an estimate: the number of uploads in the database's
-        statistics, minus the other counts.
+        Counts stop at 10,000. Beyond that, the complete jobs are estimated: all uploads, up to a minute ago and as the
+        database's statistics say, minus the other counts.
         """
         async with self._database.transaction() as connection:
-            return await count_jobs(connection)
+            return await self._counts.count(connection)
 
 
 def unknown_upload() -> UnknownUpload:

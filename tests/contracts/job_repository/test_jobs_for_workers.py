@@ -194,7 +194,23 @@ class TestForWorkers:
 
         assert await repository.count() == {PENDING: 1, PROCESSING: 0, COMPLETE: 8, FAILED: 3}
 
-    async def test_count_with_an_outdated_estimate_is_bounded(
+    async def test_count_keeps_the_number_of_all_uploads_for_a_minute(
+        self, repository: JobRepository, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ingest.catalog.job_counts._COUNTED", 3)
+        now = 0.0
+        monkeypatch.setattr("ingest.catalog.job_counts.monotonic", lambda: now)
+        found = []
+        for now in (0.0, 59.0, 61.0):  # noqa: B007 - is read by the lambda
+            for _ in range(4):
+                await accept_upload(repository, COMPLETE)
+            async with database.transaction() as connection:
+                await connection.execute(text("ANALYZE"))
+            found.append((await repository.count())[COMPLETE])
+
+        assert found == [4, 4, 12]
+
+    async def test_count_with_an_outdated_estimate_is_what_was_counted(
         self, repository: JobRepository, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with database.transaction() as connection:
