@@ -26,9 +26,7 @@ from proxy.variants.originals import focus_of
 from proxy.variants.variant_service import VariantService
 
 _SAMPLE = 200  # uploads whose measured derivation times predict the others
-
-
-_LOOK_UPS = 24  # concurrent HEAD requests; as many as an S3 store runs at a time, so that none waits
+_UPLOADS = 24  # at a time, each with one call; an S3 store has slots for as many, so that none waits for one
 
 UploadVariants = tuple[UploadRow, Stored]
 
@@ -82,7 +80,6 @@ class Refresher:
         self._variant_service = variant_service
         self._start = start
         self._pending = pending
-        self._look_ups = asyncio.Semaphore(_LOOK_UPS)
 
     async def examine(
         self,
@@ -145,7 +142,7 @@ class Refresher:
             progress(findings)
 
         uploads = stored_variants(self._store, self._repository, self._sizes, self._start)
-        await for_each(uploads, work, _LOOK_UPS, on_stop=lambda upload: on_stop(upload[0].upload_id))
+        await for_each(uploads, work, _UPLOADS, on_stop=lambda upload: on_stop(upload[0].upload_id))
         findings.seconds = round(seconds, 3) if costs or not findings.variants else None
         return findings
 
@@ -172,16 +169,15 @@ class Refresher:
         """Looks up what the listing left out: a listing of S3 has no metadata, one of files has it."""
         if all(info.content_type for info in listed):
             return listed
-        return await asyncio.gather(*(self._look_up(info.key) for info in listed))
+        return [await self._look_up(info.key) for info in listed]
 
     async def _look_up(self, key: str) -> ObjectInfo | ServiceError | None:
-        async with self._look_ups:
-            try:
-                return await look_up(self._store, key)
-            except ServiceError as error:
-                if error.is_outage:
-                    raise
-                return error
+        try:
+            return await look_up(self._store, key)
+        except ServiceError as error:
+            if error.is_outage:
+                raise
+            return error
 
     async def _mean_seconds(self) -> defaultdict[str, float] | None:
         """Returns mean seconds by variant name, from recent warm-ups; the overall mean for other names."""

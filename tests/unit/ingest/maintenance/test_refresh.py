@@ -212,7 +212,7 @@ class TestRefusedObjects:
         self, ids: list[UploadId], refresher: Refresher, store: CountingStore, repository: JobRepository
     ) -> None:
         """As many as the store of S3 has slots for lookups: one more would wait, and its deadline with it."""
-        for _ in range(20):
+        for _ in range(27):
             upload = accepted()
             await repository.begin(upload.upload_id)
             await repository.accept(upload)
@@ -227,4 +227,4 @@ class TestRefusedObjects:
         gate.open()
 
         assert started == 24
-        assert (await examining).variants == 2 * 23
+        assert (await examining).variants == 2 * 30
