@@ -4,6 +4,7 @@ Starlette's `form()` does not limit files and treats a body without closing boun
 Starlette's parser (python-multipart, which limits headers) directly.
 """
 
+import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,14 @@ if TYPE_CHECKING:  # needed by the type checker alone
 
 MAX_PARTS = 64
 MAX_OTHER_BYTES = 64 * 1024
-"""Limit for everything but the file: other fields, headers, boundaries."""
+"""Limit for everything but the file: other fields, headers, boundaries, preamble, epilogue."""
+
+_EXTENDED_FILENAME = re.compile(rb";\s*filename\*", re.IGNORECASE)
+"""RFC 5987 and 2231: `filename*=` and `filename*0=`. RFC 7578 forbids them here, but `requests` sends nothing else for
+a name that is not ASCII. What the name is does not matter: it is not read."""
+
+_FILE_TYPES = (b"image/", b"application/octet-stream")
+"""Content types of a file that has no name, as of `curl -F image=<photo.jpg`."""
 
 
 async def file_field(
@@ -39,8 +47,9 @@ async def file_field(
     parts = _Parts(field, max_bytes, fields)
     try:
         parser = MultipartParser(options[b"boundary"], parts.callbacks())
+        preamble = _Preamble(options[b"boundary"])
         async for data in body:
-            parser.write(data)
+            parser.write(preamble.skip(data))
             parts.count_bytes(len(data))
             if chunk := parts.pop_bytes():
                 yield chunk
@@ -49,10 +58,33 @@ async def file_field(
         raise Malformed(
             "The multipart body is malformed. Let the HTTP client write it, or end each of its lines with CR LF."
         ) from error
+    if not preamble.has_ended:
+        raise Malformed("The body has no boundary as Content-Type names it. Let the HTTP client write both.")
     if not parts.has_ended:
         raise Malformed("The body ends before its closing boundary. Send it again.")
     if not parts.found:
         raise parts.missing_image()
+
+
+class _Preamble:
+    """Text before the first boundary. It means nothing (RFC 2046, section 5.1.1), and the parser does not accept it."""
+
+    def __init__(self, boundary: bytes) -> None:
+        self._first_line = re.compile(rb"(?<=[\r\n])--" + re.escape(boundary))
+        self._kept_length = len(boundary) + len(b"\n-")  # a boundary that is one byte short
+        self._kept = b"\n"
+        self.has_ended = False
+
+    def skip(self, data: bytes) -> bytes:
+        """Returns `data` from the first boundary on."""
+        if self.has_ended:
+            return data
+        self._kept += data
+        if first := self._first_line.search(self._kept):
+            self.has_ended = True
+            return self._kept[first.start() :]
+        self._kept = self._kept[-self._kept_length :]
+        return b""
 
 
 class _Parts:
@@ -67,7 +99,7 @@ class _Parts:
         self._text = b""
         self._file_bytes = self._body_bytes = self._part_count = 0
         self._name = self._value = b""
-        self._disposition = b""
+        self._disposition = self._content_type = b""
         self._wanted = False
         self._chunks: list[bytes] = []
         self.found = self.has_ended = False
@@ -102,7 +134,8 @@ class _Parts:
 
     def _on_part_begin(self) -> None:
         self._part_count += 1
-        self._wanted, self._disposition, self._text_name, self._text = False, b"", None, b""
+        self._wanted, self._text_name, self._text = False, None, b""
+        self._disposition = self._content_type = b""
         if self._part_count > MAX_PARTS:
             raise Malformed(f"The request has more than {MAX_PARTS} parts.")
 
@@ -113,8 +146,11 @@ class _Parts:
         self._value += data[start:end]
 
     def _on_header_end(self) -> None:
-        if self._name.lower() == b"content-disposition":
+        name = self._name.lower()
+        if name == b"content-disposition":
             self._disposition = self._value
+        elif name == b"content-type":
+            self._content_type = self._value.lower()
         self._name = self._value = b""
 
     def _on_headers_finished(self) -> None:
@@ -122,8 +158,11 @@ class _Parts:
         if (name := options.get(b"name")) != self._field:
             self._on_other_field(name)
             return
-        if b"filename" not in options:
-            raise MissingImage(f"The field `{self._field.decode()}` is text. Send the image as a file.")
+        has_filename = b"filename" in options or _EXTENDED_FILENAME.search(self._disposition)
+        if not has_filename and not self._content_type.startswith(_FILE_TYPES):
+            raise MissingImage(
+                f"The field `{self._field.decode()}` is text. Send the image as a file, with its name or as `image/…`."
+            )
         if self.found:
             raise Malformed(f"The request has two `{self._field.decode()}` fields. Send one image per request.")
         self._wanted = self.found = True

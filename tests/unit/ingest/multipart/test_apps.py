@@ -80,6 +80,32 @@ Content-Type: image/jpeg
 {file}
 --{b}--"""
 
+# `curl -F 'image=<photo.jpg' -F focus=0.5,0.25`
+CURL = """\
+--{b}
+Content-Disposition: form-data; name="image"
+Content-Type: image/jpeg
+
+{file}
+--{b}
+Content-Disposition: form-data; name="focus"
+
+0.5,0.25
+--{b}--
+"""
+# requests with urllib3 before 1.25, for a name that is not ASCII.
+REQUESTS = """\
+--{b}
+Content-Disposition: form-data; name="focus"
+
+0.5,0.25
+--{b}
+Content-Disposition: form-data; name="image"; filename*=utf-8''Gr%C3%B6%C3%9Fe.jpg
+
+{file}
+--{b}--
+"""
+
 
 def body(text: str, boundary: str, line_end: bytes = b"\r\n") -> bytes:
     return text.replace("{b}", boundary).encode().replace(b"\n", line_end).replace(b"{file}", FILE)
@@ -96,6 +122,8 @@ def body(text: str, boundary: str, line_end: bytes = b"\r\n") -> bytes:
         pytest.param(REACT_NATIVE_IOS, "dart-http-boundary-x_.-+Q", "{}", id="Flutter"),
         pytest.param(KTOR, "-7a5b3c-1e0d54545a", "{}", id="Ktor"),
         pytest.param(URLSESSION, "Boundary-7D2E", "{}", id="URLSession"),
+        pytest.param(CURL, "------------------------0dc3a3673d7db8e4", "{}", id="curl"),
+        pytest.param(REQUESTS, "27efb7b3e6a94b1c8d5f0a9c3b2e1d4f", "{}", id="requests"),
     ],
 )
 async def test_app_clients_upload_their_file_and_fields(

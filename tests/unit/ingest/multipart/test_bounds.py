@@ -57,7 +57,7 @@ class TestBounds:
         assert type(error) is Malformed
         assert "64 KiB" in str(error)
 
-    @pytest.mark.parametrize("filler", [b"\r\n" * 500, b"\n" * 1000, b"\r" * 1000])
+    @pytest.mark.parametrize("filler", [b"\r\n" * 500, b"\n" * 1000, b"\r" * 1000, b"a text\r\n--" * 100])
     async def test_endless_preamble_is_refused_early(self, filler: bytes) -> None:
         body = Pieces([filler] * 4000)
 

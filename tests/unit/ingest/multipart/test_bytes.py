@@ -77,8 +77,18 @@ class TestBytes:
 
         assert await read(body) == b"picture"
 
-    async def test_line_ends_before_the_first_boundary_are_accepted(self) -> None:
-        assert await read(b"\r\n\r\n" + upload_body(b"picture")) == b"picture"
+    @pytest.mark.parametrize("split", SPLITS)
+    @pytest.mark.parametrize(
+        "preamble",
+        [
+            b"\r\n\r\n",
+            b"This is a multi-part message in MIME format.\r\n\r\n",
+            f"-\r\n--{BOUNDARY[:-1]}\r\n--{BOUNDARY[:-1]}Z -\r\n not --{BOUNDARY}\r\n".encode(),
+            NOISE[:10_000] + b"\r\n",
+        ],
+    )
+    async def test_preamble_is_ignored(self, preamble: bytes, split: int | None) -> None:
+        assert await read(preamble + upload_body(b"picture"), split=split) == b"picture"
 
     async def test_blanks_after_a_boundary_are_accepted(self) -> None:
         line = f"--{BOUNDARY}".encode()

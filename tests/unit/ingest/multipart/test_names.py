@@ -72,15 +72,40 @@ class TestNames:
         assert "`image`" in str(error)
 
     async def test_picture_sent_as_text_is_named(self) -> None:
-        error = await refusal(multipart(part('name="image"', b"picture")))
+        for headers in ([], ["Content-Type: text/plain"], ["X-Type: image/png"]):
+            error = await refusal(multipart(part('name="image"', b"picture", *headers)))
 
-        assert type(error) is MissingImage
-        assert "is text" in str(error)
+            assert type(error) is MissingImage
+            assert "is text" in str(error)
 
-    async def test_extended_name_alone_is_not_a_name(self) -> None:
-        body = multipart(part("name=\"image\"; filename*=UTF-8''a.jpg", b"picture"))
+    @pytest.mark.parametrize("split", [1, None])
+    @pytest.mark.parametrize(
+        "disposition",
+        [
+            "name=\"image\"; filename*=UTF-8''%e2%82%ac.jpg",
+            "FileName*=\"utf-8''..%2F..%2Fx.php\";name=image",
+            "name=image; filename*0=a; filename*1*=''%00.jpg",
+            "name=image; filename*=" + "%0d%0a" * 500,
+        ],
+    )
+    async def test_extended_file_name_alone_makes_a_file_whatever_it_is(self, disposition: str, split: int) -> None:
+        assert await read(multipart(part(disposition, b"picture")), split=split) == b"picture"
+
+    async def test_extended_field_name_is_not_a_name(self) -> None:
+        body = multipart(part("name*=UTF-8''image; filename=a.jpg", b"picture"))
 
         assert type(await refusal(body)) is MissingImage
+
+    @pytest.mark.parametrize("media_type", ["image/jpeg", "Image/*", "application/octet-stream", "image/png; a=b"])
+    async def test_content_type_of_a_file_makes_up_for_a_missing_file_name(self, media_type: str) -> None:
+        body = multipart(part('name="image"', b"picture", f"content-type: {media_type}"))
+
+        assert await read(body, split=1) == b"picture"
+
+    async def test_content_type_of_another_part_does_not_make_a_file(self) -> None:
+        other = part('name="title"', b"text", "Content-Type: image/png")
+
+        assert type(await refusal(multipart(other, part('name="image"', b"picture")))) is MissingImage
 
     @pytest.mark.promise("B7")
     async def test_two_images_are_malformed(self) -> None:
