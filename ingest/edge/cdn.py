@@ -5,8 +5,11 @@ from typing import Protocol
 
 
 class Cdn(Protocol):
-    async def invalidate(self, tags: Sequence[str]) -> None:
-        """Invalidates everything that carries one of `tags`. Idempotent. Raises CdnUnavailable."""
+    async def invalidate(self, tags: Sequence[str], *, withdrawn: bool = False) -> None:
+        """Invalidates everything that carries one of `tags`. Idempotent. Raises CdnUnavailable.
+
+        `withdrawn`: nobody may see it any more, so a response that was on its way to the cache must not stay either.
+        """
 
 
 class Cdns:
@@ -15,6 +18,6 @@ class Cdns:
     def __init__(self, *cdns: Cdn) -> None:
         self._cdns = cdns
 
-    async def invalidate(self, tags: Sequence[str]) -> None:
+    async def invalidate(self, tags: Sequence[str], *, withdrawn: bool = False) -> None:
         for cdn in self._cdns:
-            await cdn.invalidate(tags)
+            await cdn.invalidate(tags, withdrawn=withdrawn)

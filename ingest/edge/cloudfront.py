@@ -24,6 +24,9 @@ _RETRIED = {"TooManyInvalidationsInProgress", "Throttling", "ThrottlingException
 _DELAYS = (0.5, 1.0, 2.0)  # seconds before each retry
 _CONNECT_TIMEOUT, _READ_TIMEOUT = 1, 4
 _DEADLINE = 10.0  # seconds for a batch with its retries
+_REPEAT_AFTER = 2.0
+"""Seconds until what was withdrawn is invalidated again. A response that was on its way is stored by then; processes
+without Redis also learn of a withdrawal within half a second."""
 _THREADS = 4  # not those of the default limiter: a slow CloudFront must not delay uploads and derivations
 
 
@@ -51,7 +54,13 @@ class CloudFront:
             ),
         )
 
-    async def invalidate(self, tags: Sequence[str]) -> None:
+    async def invalidate(self, tags: Sequence[str], *, withdrawn: bool = False) -> None:
+        await self._invalidate_all(tags)
+        if withdrawn and tags:
+            await asyncio.sleep(_REPEAT_AFTER)
+            await self._invalidate_all(tags)
+
+    async def _invalidate_all(self, tags: Sequence[str]) -> None:
         for start in range(0, len(tags), _BATCH):
             try:
                 async with asyncio.timeout(_DEADLINE):

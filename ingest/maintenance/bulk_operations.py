@@ -108,7 +108,7 @@ async def purge(settings: Settings, ids: list[UploadId]) -> dict[str, Any]:
                     await ingest.proxy.variant_service.delete_upload(upload_id)
                     deleted.append(upload_id)
         finally:  # after an outage, too: what is deleted must not stay in the CDN
-            await ingest.cdn.invalidate([upload_tag(upload_id) for upload_id in deleted])
+            await ingest.cdn.invalidate([upload_tag(upload_id) for upload_id in deleted], withdrawn=True)
         for upload_id in deleted:
             known += await ingest.repository.delete(upload_id)
     return {"purged": known, "unknown": len(deleted) - known, **failures.to_json()}

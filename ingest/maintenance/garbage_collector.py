@@ -213,7 +213,7 @@ class Collector:
         if not await self._is_misplaced(upload_id):
             return False
         await self._variant_service.withdraw_variants(upload_id)
-        await self._cdn.invalidate([upload_tag(upload_id)])
+        await self._cdn.invalidate([upload_tag(upload_id)], withdrawn=True)
         return True
 
     async def _is_misplaced(self, upload_id: UploadId) -> bool:
@@ -241,7 +241,7 @@ class Collector:
 
     async def _withdraw(self, upload_id: UploadId) -> None:
         await self._variant_service.withdraw(upload_id)
-        await self._cdn.invalidate([upload_tag(upload_id)])
+        await self._cdn.invalidate([upload_tag(upload_id)], withdrawn=True)
 
     async def _has_old_variants(self, upload_id: UploadId) -> bool:
         """Whether there are variants, and all of them are old."""

@@ -23,8 +23,8 @@ from proxy.variants.leases.lease_store import LeaseStore
 from proxy.variants.originals import changed_metadata, focus_of, head_original, visibility_of
 from proxy.variants.variant_service import VariantService
 
-_MAX_WRITES = 10  # reached only if that many calls change one upload at the same time, without leases
-_LEASE_TIMEOUT = 30.0  # seconds; a change takes two, with nginx (EDGE_URLS) six
+_MAX_WRITES = 10  # as many calls must change one upload at the same moment, without a lease
+_LEASE_TIMEOUT = 30.0  # seconds; a change takes two, with CloudFront four, with nginx (EDGE_URLS) six
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,7 @@ class PresentationService:
             is_private = Visibility.PRIVATE in (found.visibility, known.visibility)
             visibility = Visibility.PRIVATE if is_private else Visibility.PUBLIC
             wanted = replace(found, **{"visibility": visibility, **changes})
+            visibility_changes = "visibility" in changes or found.visibility is not known.visibility
             # A call that names the visibility removes what an earlier one may have left behind.
             if wanted == found == known and (writes or "visibility" not in changes):
                 if writes:
@@ -109,7 +110,8 @@ class PresentationService:
             if wanted != found:
                 await self._write(upload, original, wanted)
             await self._variant_service.withdraw_variants(upload_id)
-            await self._cdn.invalidate([upload_tag(upload_id)])
+            is_withdrawn = visibility_changes and wanted.visibility is Visibility.PRIVATE
+            await self._cdn.invalidate([upload_tag(upload_id)], withdrawn=is_withdrawn)
             upload, job = await self._record(upload, wanted, changes)
         raise _in_progress()
 
@@ -133,7 +135,7 @@ class PresentationService:
         except UnknownUpload:
             if self._variant_service.was_deleted(upload_id):
                 await self._variant_service.delete_upload(upload_id)
-                await self._cdn.invalidate([upload_tag(upload_id)])
+                await self._cdn.invalidate([upload_tag(upload_id)], withdrawn=True)
             raise
 
     async def _record(self, upload: Upload, wanted: Presentation, changes: Mapping[str, Any]) -> tuple[Upload, Job]:

@@ -134,7 +134,7 @@ class UploadService:
             if await self._repository.exists(upload_id) or not await self._is_stored(upload_id):
                 raise
         await self._variant_service.delete_upload(upload_id)
-        await self._cdn.invalidate([upload_tag(upload_id)])
+        await self._cdn.invalidate([upload_tag(upload_id)], withdrawn=True)
         await self._delete_rows(upload_id)
 
     async def delete_many(self, upload_ids: Sequence[UploadId]) -> dict[UploadId, Exception]:
@@ -147,7 +147,7 @@ class UploadService:
         failures = await _attempt_each(self._variant_service.delete_upload, upload_ids)
         removed = [upload_id for upload_id in upload_ids if upload_id not in failures]
         try:
-            await self._cdn.invalidate([upload_tag(upload_id) for upload_id in removed])
+            await self._cdn.invalidate([upload_tag(upload_id) for upload_id in removed], withdrawn=True)
         except Unavailable as error:
             return failures | dict.fromkeys(removed, error)
         return failures | await _attempt_each(self._delete_rows, removed)
@@ -161,7 +161,7 @@ class UploadService:
         await self._store.delete(fields_key(upload_id))  # a concurrent change may have written them again
         if await exists(self._store, original_key(upload_id)):  # a change of its focus wrote it again
             await self._variant_service.delete_upload(upload_id)
-            await self._cdn.invalidate([upload_tag(upload_id)])
+            await self._cdn.invalidate([upload_tag(upload_id)], withdrawn=True)
 
     async def _is_stored(self, upload_id: UploadId) -> bool:
         keys = original_key(upload_id), trash_key(upload_id)

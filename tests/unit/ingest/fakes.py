@@ -42,15 +42,17 @@ class ScriptedVariantService(VariantService):
 
 @dataclass
 class RecordingCdn:
-    """Records invalidated tags. Raises `failure` if set."""
+    """Records invalidated tags, and those of them that were withdrawn. Raises `failure` if set."""
 
     failure: ServiceError | None = None
     invalidated: list[str] = field(default_factory=list)
+    withdrawn: list[str] = field(default_factory=list)
 
-    async def invalidate(self, tags: Sequence[str]) -> None:
+    async def invalidate(self, tags: Sequence[str], *, withdrawn: bool = False) -> None:
         if self.failure:
             raise self.failure
         self.invalidated += tags
+        self.withdrawn += tags if withdrawn else []
 
 
 @dataclass

@@ -142,8 +142,28 @@ async def test_network_error_raises_cdn_unavailable_after_retries(slept: list[fl
     cloudfront._client.close()
 
 
+async def test_withdrawn_tags_are_invalidated_again_after_a_pause(
+    cloudfront: CloudFront, stub: Stubber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A response that was on its way while the first invalidation came would stay for a year."""
+    pauses = []
+
+    async def sleep(seconds: float) -> None:
+        stub.assert_no_pending_responses()
+        pauses.append(seconds)
+        answer(stub, ["#upload-1", "#upload-2"])
+
+    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    answer(stub, ["#upload-1", "#upload-2"])
+
+    await cloudfront.invalidate(["upload-1", "upload-2"], withdrawn=True)
+
+    assert pauses == [2]
+
+
 async def test_no_tags_send_no_request(cloudfront: CloudFront, stub: Stubber) -> None:
     await cloudfront.invalidate([])  # the stub raises for any request
+    await cloudfront.invalidate([], withdrawn=True)
 
 
 class Hanging:

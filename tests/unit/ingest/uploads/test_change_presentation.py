@@ -52,7 +52,7 @@ async def test_change_replaces_the_variants_and_nothing_else_of_the_original(
     changed = await store.inner.get(original_key(upload_id))
     assert (changed.body, changed.info.content_type) == (original.body, original.info.content_type)
     assert changed.info.metadata == {**original.info.metadata, "focus": FOCUS}
-    assert cdn.invalidated == [f"upload-{upload_id}"]
+    assert (cdn.invalidated, cdn.withdrawn) == ([f"upload-{upload_id}"], [])
     assert (upload, job) == await repository.find(upload_id)
     assert replace(upload, focus=None, variants={}) == replace(before[0], variants={})
     assert {known.state for known in upload.variants.values()} == {VariantState.WAITING}
@@ -141,12 +141,16 @@ async def test_repeated_visibility_removes_variants_left_behind(
     upload_id = (await received(uploads)).upload_id
     await presentations.change(upload_id, {"visibility": Visibility.PRIVATE})
     await store.inner.put(f"images/{upload_id}/small.jpg", b"left behind", content_type="image/jpeg")
-    cdn.invalidated.clear()
+    cdn.withdrawn.clear()
 
     await presentations.change(upload_id, {"visibility": Visibility.PRIVATE})
 
     assert await store.keys() == [original_key(upload_id)]
-    assert cdn.invalidated == [f"upload-{upload_id}"]
+    assert cdn.withdrawn == [f"upload-{upload_id}"]
+
+    await presentations.change(upload_id, {"focus": FOCUS})
+
+    assert cdn.withdrawn == [f"upload-{upload_id}"]
 
 
 @pytest.mark.heavy
@@ -171,7 +175,7 @@ async def test_private_upload_loses_its_variants_and_gets_others_elsewhere(
         assert await store.keys(f"{gone}/") == []
         stored = await store.keys(f"{there}/")
         assert [key.split("/", 1)[1] for key in stored] == [key.split("/", 1)[1] for key in public]
-    assert cdn.invalidated == [f"upload-{upload_id}"] * 2
+    assert (cdn.invalidated, cdn.withdrawn) == ([f"upload-{upload_id}"] * 2, [f"upload-{upload_id}"])
 
 
 @pytest.mark.heavy

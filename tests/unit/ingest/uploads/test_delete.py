@@ -78,7 +78,7 @@ async def test_delete_without_rows_removes_all_stored_objects(
     await uploads.delete(upload_id)
 
     assert await store.keys() == []
-    assert cdn.invalidated == [upload_tag(upload_id)]
+    assert cdn.withdrawn == [upload_tag(upload_id)]
     with pytest.raises(UnknownUpload):
         await uploads.delete(upload_id)
 
@@ -212,6 +212,6 @@ async def test_cdn_is_invalidated_before_rows_are_deleted(
     cdn.failure = None
     await uploads.delete(upload_id)
 
-    assert cdn.invalidated == [f"upload-{upload_id}"]
+    assert cdn.withdrawn == [f"upload-{upload_id}"]
     with pytest.raises(UnknownUpload):
         await repository.find(upload_id)

@@ -68,7 +68,7 @@ async def test_all_uploads_of_the_owner_are_deleted_and_no_others(
     assert await ended(deletions, deletion) == (JobStatus.COMPLETE, 3, 3, 0, None)
     stays = [fields_key(kept), fields_key(later), original_key(kept), original_key(later)]
     assert sorted(await store.keys()) == sorted(stays)
-    assert sorted(cdn.invalidated) == sorted(map(upload_tag, gone))
+    assert sorted(cdn.withdrawn) == sorted(map(upload_tag, gone))
     assert not await worker.run_next()
 
 
@@ -140,10 +140,10 @@ async def test_deletion_that_has_begun_ends_although_the_owner_changes(
     give_to_zoe_meanwhile(given)
     invalidate, failures = cdn.invalidate, [CdnUnavailable("away")]
 
-    async def fail_first(tags: Sequence[str]) -> None:
+    async def fail_first(tags: Sequence[str], *, withdrawn: bool) -> None:
         if failures:
             raise failures.pop()
-        await invalidate(tags)
+        await invalidate(tags, withdrawn=withdrawn)
 
     monkeypatch.setattr(cdn, "invalidate", fail_first)
     await worker.run_next()
@@ -151,7 +151,7 @@ async def test_deletion_that_has_begun_ends_although_the_owner_changes(
     assert await ended(deletions, deletion) == (JobStatus.COMPLETE, 2, 2, 0, None)
     assert await store.keys() == []
     assert await repository.find_many([given, other]) == {}
-    assert sorted(cdn.invalidated) == sorted(map(upload_tag, (given, other)))
+    assert sorted(cdn.withdrawn) == sorted(map(upload_tag, (given, other)))
 
 
 async def test_upload_that_gets_another_owner_before_its_deletion_begins_stays_and_is_not_counted(
