@@ -90,20 +90,26 @@ class Deriver:
             [(encoded, _, timings)] = [rendered async for rendered in render([variant])]
         return encoded, timings
 
+    async def raise_if_unknown(self, upload_id: UploadId, variant: Variant) -> None:
+        """Raises UnknownUpload, OriginalDamaged or StoreUnavailable if there is no original for `variant`.
+
+        For requests, before they take what others need: anybody can invent ids.
+        """
+        async with self._recording_failures(upload_id, [variant]):
+            await check_original(self._store, upload_id, variant.visibility)
+
     @asynccontextmanager
     async def open_original(
         self, upload_id: UploadId, variants: Sequence[Variant], priority: Priority
     ) -> AsyncIterator[LocalOriginal]:
         """Downloads the original, to render `variants` of it. Raises UnknownUpload, TooHeavy, Overloaded, Unavailable.
 
-        The original is looked up first, so that an unknown id takes no place in the queue. All `variants` have one
-        visibility; an upload with another visibility counts as unknown.
+        All `variants` have one visibility; an upload with another is as unknown.
         """
         visibility = variants[0].visibility
         async with AsyncExitStack() as held:
             async with self._recording_failures(upload_id, variants):
                 await self._pauses.raise_if_paused(upload_id, variants)
-                await check_original(self._store, upload_id, visibility)
             with self._pool.reserve_place(priority):
                 async with self._recording_failures(upload_id, variants):
                     path, focus = await held.enter_async_context(self._original(upload_id, visibility))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from proxy.errors import DerivationTimeout, Overloaded, StoreUnavailable
-from proxy.keys import variant_key
-from proxy.model import Fit, Format, Size, UploadId, Variant
+from proxy.errors import DerivationTimeout, Overloaded, StoreUnavailable, UnknownUpload
+from proxy.keys import original_key, variant_key
+from proxy.model import Fit, Format, Size, UploadId, Variant, new_upload_id
 from proxy.telemetry import Metrics
 from proxy.variants.leases.lease_store import NoLeases
 from proxy.variants.results import Tier
@@ -150,6 +150,19 @@ class TestDeadline:
 
         assert [call for call, _ in store.calls] == ["get", "get"]
         assert counting_leases.held == [variant_key(upload_id, variant)]
+
+
+@pytest.mark.promise("C3")
+async def test_unknown_upload_takes_no_lease(make: Make, store: CountingStore, variant: Variant) -> None:
+    """Nor anything else that a derivation waits for: anybody can invent ids."""
+    leases = CountingLeases()
+    unknown = new_upload_id()
+
+    with pytest.raises(UnknownUpload):
+        await make(leases=leases).fetch(unknown, variant)
+
+    assert leases.held == []
+    assert store.calls == [("get", variant_key(unknown, variant)), ("head", original_key(unknown))]
 
 
 class CountingLeases(NoLeases):
