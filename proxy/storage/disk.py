@@ -37,13 +37,15 @@ class DiskStore:
         self._root = root
         self._incoming = root / INCOMING
         self._threads = anyio.CapacityLimiter(threads)
+        # Their own: anybody causes look-ups, with unknown ids, and they must not hold up downloads of originals.
+        self._lookups = anyio.CapacityLimiter(threads)
 
     async def head(self, key: str) -> ObjectInfo:
         def head() -> ObjectInfo:
             with self._open(key) as (info, _):
                 return info
 
-        return await self._run(head)
+        return await self._run(head, self._lookups)
 
     async def get(self, key: str) -> StoredObject:
         def get() -> StoredObject:
@@ -53,7 +55,7 @@ class DiskStore:
                 raise _changed(key)
             return StoredObject(info, body)
 
-        return await self._run(get)
+        return await self._run(get, self._lookups)
 
     async def download(self, key: str, path: Path) -> ObjectInfo:
         def download() -> ObjectInfo:
@@ -132,29 +134,43 @@ class DiskStore:
                 yield info
 
     async def folders(self, prefix: str) -> AsyncIterator[str]:
-        for name in await self._run(lambda: self._folders(self._root / prefix)):
+        def folders() -> Sequence[str]:
+            self._raise_if_file()
+            return self._folders(self._root / prefix)
+
+        for name in await self._run(folders):
             yield name
 
     async def close(self) -> None:
         pass
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def _run(self, work: Callable[[], T], threads: anyio.CapacityLimiter | None = None) -> T:
         """Runs blocking file work in a thread and translates OSError; the only place that does."""
 
         def run() -> T:
-            # If DATA_DIR is a file, opening any key fails like a missing key, and all uploads would be 404.
-            if any(folder.exists() and not folder.is_dir() for folder in (self._root.parent, self._root)):
-                raise StoreUnavailable("DATA_DIR, or its folder `objects`, is a file. Replace it by a folder.")
-            return work()
+            try:
+                return work()
+            except NotADirectoryError:
+                self._raise_if_file()
+                raise
 
         try:
-            return await anyio.to_thread.run_sync(run, limiter=self._threads)
+            return await anyio.to_thread.run_sync(run, limiter=threads or self._threads)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise ObjectNotFound(str(error)) from error
         except FileExistsError as error:
             raise ObjectExists(str(error)) from error
         except OSError as error:
             raise StoreUnavailable(f"The data folder failed: {error.strerror}.") from error
+
+    def _raise_if_file(self) -> None:
+        """Raises StoreUnavailable if DATA_DIR is a file: opening any key fails then like a missing key, and all uploads
+        would be 404.
+
+        Not for each call: in a busy process, a thread may wait 5 ms for the interpreter after each system call.
+        """
+        if any(folder.exists() and not folder.is_dir() for folder in (self._root.parent, self._root)):
+            raise StoreUnavailable("DATA_DIR, or its folder `objects`, is a file. Replace it by a folder.")
 
     def _path(self, key: str) -> Path:
         if not key or any(part in ("", ".", "..") or part.startswith(".") for part in key.split("/")):
@@ -229,6 +245,7 @@ class DiskStore:
         Walks only the folder that the prefix names. Raises OSError if that cannot be read: a deletion would take it for
         empty. Leaves out folders in it that cannot be read.
         """
+        self._raise_if_file()
         base = self._root / prefix.rpartition("/")[0]
 
         def on_error(error: OSError) -> None:

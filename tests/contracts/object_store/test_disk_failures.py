@@ -1,5 +1,6 @@
 """DiskStore on invalid keys and damaged files."""
 
+import asyncio
 import errno
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from proxy.errors import StoreUnavailable
 from proxy.storage.disk import DiskStore
 from tests.contracts.stores import assert_unavailable, failures, keys
+from tests.waiting import GUARD
 
 
 class TestDiskFails:
@@ -26,11 +28,23 @@ class TestDiskFails:
         assert await failures(*calls) == [ValueError] * len(calls)
         assert not (tmp_path / "target").exists()
 
-    async def test_data_folder_that_is_a_file_raises(self, tmp_path: Path) -> None:
-        root = tmp_path / "root"
-        root.write_bytes(b"")
+    @pytest.mark.parametrize("name", ["data", "data/objects"])
+    async def test_data_folder_that_is_a_file_raises(self, tmp_path: Path, name: str) -> None:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
 
-        await assert_unavailable(DiskStore(root), tmp_path / "target")
+        await assert_unavailable(DiskStore(tmp_path / "data" / "objects"), tmp_path / "target")
+
+    async def test_lookups_do_not_hold_up_downloads_and_writes(self, disk: DiskStore, tmp_path: Path, key: str) -> None:
+        """Anybody can cause look-ups, with unknown ids."""
+        for _ in range(int(disk._lookups.total_tokens)):
+            disk._lookups.acquire_on_behalf_of_nowait(object())
+
+        async with asyncio.timeout(GUARD):
+            await disk.put(key, b"x", content_type="image/png")
+            await disk.download(key, tmp_path / "target")
+            await disk.delete(key)
 
     @pytest.mark.promise("C10")
     @pytest.mark.parametrize(
