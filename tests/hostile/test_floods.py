@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.slow
 READERS = 30
 BEYOND = 44
 GUESSES = 1_000
+GUESSERS, IDS_EACH = 200, 10
 KEY = "0123456789abcdef"
 
 
@@ -84,6 +86,36 @@ async def _read_slowly(service: Service, path: str, rate: int) -> int:
             received += len(data)
             await asyncio.sleep(1 / 5)
     return received
+
+
+@pytest.mark.promise("C3")
+async def test_flood_of_unknown_ids_is_404_and_a_cold_variant_is_served_meanwhile(
+    live: Service, upload_id: str
+) -> None:
+    http.get(f"{live.url}/images/{upload_id}/small.png")
+    memory = resident(live.pid)
+
+    flood = asyncio.gather(*(_guess(live, IDS_EACH) for _ in range(GUESSERS)))
+    cold = await asyncio.to_thread(http.get, f"{live.url}/images/{upload_id}/medium.png")
+    was_flooded = not flood.done()
+
+    assert (cold.status_code, cold.headers["cache-status"]) == (200, "darkroom; fwd=miss; stored")
+    assert was_flooded
+    assert Counter(status for statuses in await flood for status in statuses) == {b"404": GUESSERS * IDS_EACH}
+    assert resident(live.pid) < memory + (48 << 20)
+
+
+async def _guess(service: Service, count: int) -> list[bytes]:
+    """Requests variants of unknown ids on one connection; returns the statuses."""
+    address, statuses = urlsplit(service.url), []
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    for _ in range(count):
+        writer.write(request("GET", f"/images/{uuid4()}/small.png", close=False))
+        head = await reader.readuntil(b"\r\n\r\n")
+        statuses.append(head.split()[1])
+        await reader.readuntil(b"}")
+    writer.close()
+    return statuses
 
 
 @pytest.mark.promise("D6")
