@@ -16,6 +16,7 @@ import structlog
 from pydantic import TypeAdapter
 
 from proxy.errors import DerivationTimeout, RenderFailed
+from proxy.imaging.containers import SNIFFED
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Measured, Target
@@ -65,13 +66,7 @@ class RenderWorker:
     anything that the protocol does not allow. After an error other than a refusal, the worker must be stopped.
     """
 
-    def __init__(
-        self,
-        started: StartedProcess,
-        *,
-        limits: Limits,
-        timeout: float,
-    ) -> None:
+    def __init__(self, started: StartedProcess, *, limits: Limits, timeout: float) -> None:
         self._process, self._connection = started.process, started.connection
         self._reader, self._writer = started.answers
         printed, self._output = started.output
@@ -137,7 +132,7 @@ class RenderWorker:
         out.
         """
         request = protocol.render_request(targets, self._limits, self.memory, asks=accept is not None)
-        original = await self._request(path, request)
+        size, _ = await self._request(path, request)
         unasked = set(range(len(targets))) if accept else set()
         due = set() if accept else set(range(len(targets)))
         while True:
@@ -154,7 +149,7 @@ class RenderWorker:
                     if index not in due:
                         raise self._invalid("a file that was not asked for")
                     due.remove(index)
-                    body = await self._receive_body(said, targets[index], original)
+                    body = await self._receive_body(said, targets[index], size)
                     yield RenderedFile(index, body, said.timings, said.measurement())
                 case answers.Done():
                     if due or unasked:
@@ -165,12 +160,12 @@ class RenderWorker:
                     raise await self._refusal(said)
 
     async def inspect(self, path: Path) -> Inspection:
-        await self._request(path, protocol.inspect_request(self._limits, self.memory))
+        _, head = await self._request(path, protocol.inspect_request(self._limits, self.memory))
         said = await self._receive(answers.TO_INSPECTION)
         if isinstance(said, answers.Refusal):
             raise await self._refusal(said)
         with self._noting_invalid():
-            inspection = answers.to_inspection(said, self._limits)
+            inspection = answers.to_inspection(said, self._limits, head)
         await self._receive(answers.DONE)
         self.is_idle = True
         return inspection
@@ -223,16 +218,16 @@ class RenderWorker:
         self._process.kill()
         self._writer.close()
 
-    async def _request(self, path: Path, request: protocol.Message) -> int:
-        """Sends a request with the original at `path` as an open descriptor. Returns the original's bytes."""
+    async def _request(self, path: Path, request: protocol.Message) -> tuple[int, bytes]:
+        """Sends a request with the original at `path` as an open descriptor. Returns its size and its first bytes."""
         self.requests += 1
         try:
-            opened = await anyio.to_thread.run_sync(_open, path)
+            opened, head = await anyio.to_thread.run_sync(_open, path)
         except OSError as error:  # the worker has not been asked yet, so it stays
             raise RenderFailed(f"The original could not be opened ({error.strerror}). Try again.") from error
         with opened as original:
             self._send(request, original.fileno())
-            return os.fstat(original.fileno()).st_size
+            return os.fstat(original.fileno()).st_size, head
 
     def _send(self, message: protocol.Message, *descriptors: int) -> None:
         """Sends without waiting: the socket has room for many messages, and a sound worker has read all before."""
@@ -295,6 +290,7 @@ class RenderWorker:
             raise RenderFailed("The render worker ended: the image crashed it or needs too much memory.") from error
 
 
-def _open(path: Path) -> FileIO:
-    """Opens the original, in a thread, because a disk may be slow."""
-    return FileIO(path)
+def _open(path: Path) -> tuple[FileIO, bytes]:
+    """Opens the original and reads its first bytes, in a thread, because a disk may be slow."""
+    file = FileIO(path)
+    return file, os.pread(file.fileno(), SNIFFED, 0)

@@ -120,7 +120,12 @@ def parse(line: bytes, expected: TypeAdapter[_Parsed]) -> _Parsed:
         raise invalid("a message of the wrong form") from error
 
 
-def to_inspection(said: Inspected, limits: Limits) -> Inspection:
+def to_inspection(said: Inspected, limits: Limits, head: bytes) -> Inspection:
+    """`head`: the original's first bytes. The worker could name a format that `ACCEPT` does not allow, and the original
+    would be stored as one.
+    """
+    if said.format is not sniff(head):
+        raise invalid("another format than the original's")
     if not all(limits.min_side <= side <= limits.max_side for side in (said.width, said.height)):
         raise invalid("sides beyond the limits")
     for kinds in (said.private, said.private_exif):

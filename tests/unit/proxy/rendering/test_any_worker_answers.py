@@ -13,7 +13,7 @@ from proxy.model import Format
 from proxy.rendering import worker_answers as answers
 from proxy.rendering.protocol import encode_message
 from tests.unit.proxy.imaging.reference import LIMITS
-from tests.unit.proxy.rendering.worker_messages import BODIES, FILE, INSPECTION, MB, MEASURED, REFUSED, SQUARE
+from tests.unit.proxy.rendering.worker_messages import BODIES, FILE, INSPECTION, JPEG, MB, MEASURED, REFUSED, SQUARE
 
 EXPECTED = [answers.READY, answers.DONE, answers.TO_INSPECTION, answers.TO_RENDERING]
 
@@ -41,7 +41,8 @@ def accept_or_refuse(line: bytes) -> None:
         try:
             said: Any = answers.parse(line, expected)
             if isinstance(said, answers.Inspected):
-                inspection = answers.to_inspection(said, LIMITS)
+                inspection = answers.to_inspection(said, LIMITS, JPEG)
+                assert inspection.format == INSPECTION.format
                 assert LIMITS.min_side <= min(inspection.width, inspection.height)
                 assert max(inspection.width, inspection.height) <= LIMITS.max_side
             elif isinstance(said, answers.Refusal):

@@ -202,10 +202,11 @@ async def test_invalid_question_is_render_failed(answer: bytes) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"thumbhash": "'"},
+        {"format": "png"},
         *(
             pytest.param(changes, marks=pytest.mark.long)
             for changes in (
+                {"thumbhash": "'"},
                 {"color": "red"},
                 {"width": 0},
                 {"width": "1'"},

@@ -19,6 +19,7 @@ from tests.unit.proxy.rendering.worker_messages import (
     BODIES,
     FILE,
     INSPECTION,
+    JPEG,
     MB,
     MEASURED,
     OPEN,
@@ -32,7 +33,7 @@ from tests.unit.proxy.rendering.worker_messages import (
 def test_inspection_survives_the_round_trip() -> None:
     said = parse(asdict(INSPECTION), answers.TO_INSPECTION)
 
-    assert answers.to_inspection(said, LIMITS) == INSPECTION
+    assert answers.to_inspection(said, LIMITS, JPEG) == INSPECTION
 
 
 def test_messages_of_a_rendering_are_distinguished() -> None:
@@ -173,7 +174,13 @@ def test_message_with_an_impossible_field_raises(message: object) -> None:
 )
 def test_inspection_with_an_impossible_field_raises(changes: dict[str, Any]) -> None:
     with pytest.raises(RenderFailed):
-        answers.to_inspection(parse(asdict(INSPECTION) | changes, answers.TO_INSPECTION), LIMITS)
+        answers.to_inspection(parse(asdict(INSPECTION) | changes, answers.TO_INSPECTION), LIMITS, JPEG)
+
+
+@pytest.mark.parametrize("head", [b"", b"\xff\xd8", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0", b"RIFF\0\0\0\0WEBP"])
+def test_inspection_with_another_format_than_the_files_raises(head: bytes) -> None:
+    with pytest.raises(RenderFailed, match="another format"):
+        answers.to_inspection(parse(asdict(INSPECTION), answers.TO_INSPECTION), LIMITS, head)
 
 
 @pytest.mark.parametrize("key", asdict(INSPECTION))

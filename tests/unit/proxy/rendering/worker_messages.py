@@ -9,6 +9,9 @@ from proxy.model import Fit, Format
 from proxy.rendering import worker_answers as answers
 from tests.unit.proxy.imaging.reference import target
 
+JPEG = b"\xff\xd8\xff\xe0"
+"""The first bytes of the original."""
+
 INSPECTION = Inspection(
     "jpeg", 640, 427, b64encode(bytes(25)).decode(), "#a0b0c0", False, True, ["location", "serial"], []
 )
