@@ -20,14 +20,14 @@ _FRESH_SECONDS = 60
 
 
 class JobCounts:
-    """Counts jobs, and keeps the number of all for a minute, for the next scrapes of `/metrics`."""
+    """Counts jobs by status. Keeps the number of all uploads for a minute, for the next scrapes of `/metrics`."""
 
     def __init__(self) -> None:
         self._total = 0
         self._fresh_until = -math.inf
 
     async def count(self, connection: AsyncConnection) -> dict[JobStatus, int]:
-        """See `UploadReader.count`."""
+        """Counts jobs by status, as `UploadReader.count` describes."""
         queries = [select(func.count()).select_from(_some(status).subquery()).scalar_subquery() for status in JobStatus]
         counts = dict(zip(JobStatus, (await connection.execute(select(*queries))).one(), strict=True))
         if counts[JobStatus.COMPLETE] == _COUNTED:

@@ -90,8 +90,8 @@ class UploadReader:
     async def count(self) -> dict[JobStatus, int]:
         """Counts accepted uploads by job status, in a time that does not grow with their number.
 
-        Counts stop at 10,000. Beyond that, the complete jobs are estimated: all uploads, up to a minute ago and as the
-        database's statistics say, minus the other counts.
+        Counts stop at 10,000. Above that, `complete` is an estimate: the number of uploads in the database's
+        statistics, which is read once a minute, minus the other counts.
         """
         async with self._database.transaction() as connection:
             return await self._counts.count(connection)

@@ -40,7 +40,7 @@ class UploadRow:
 
 
 async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator[UploadRow]:
-    """See `UploadReader.rows`."""
+    """Yields a row for each upload, as `UploadReader.rows` describes."""
     page = select_page(operator.ge, start or _FIRST)
     while True:
         async with database.transaction() as connection:

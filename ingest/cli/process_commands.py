@@ -82,7 +82,11 @@ def _bind(host: str, port: int) -> "socket":
 
 
 def _serve(listener: "socket", workers: int, role: Role, least_rate: int, announce: Callable[[], None]) -> None:
-    """`announce`: called when the server answers; with several processes, when all of them do."""
+    """Serves on `listener` until a signal stops it.
+
+    `least_rate`: DOWNLOAD_MIN_RATE, in bytes a second. `announce`: called when the server answers; with several
+    processes, when all of them do.
+    """
     import signal
     import sys
 

@@ -23,7 +23,7 @@ from proxy.variants.leases.lease_store import LeaseStore
 from proxy.variants.originals import changed_metadata, focus_of, head_original, visibility_of
 from proxy.variants.variant_service import VariantService
 
-_MAX_WRITES = 10  # as many calls must change one upload at the same moment, without a lease
+_MAX_WRITES = 10  # reached only if that many calls change one upload at the same time, without leases
 _LEASE_TIMEOUT = 30.0  # seconds; a change takes two, with CloudFront four, with nginx (EDGE_URLS) six
 
 

@@ -102,7 +102,7 @@ def _raise_if_rows_are_missing(data: bytes, scans: Sequence["_Scan"]) -> None:
 
 
 def _whole_scans(data: bytes) -> bytes:
-    """Returns the file up to the end of its last scan. Raises OSError if scans are missing."""
+    """Returns `data` up to the end of its last scan. Raises OSError if scans are missing."""
     end = 0
     missing: dict[int, int] = {}  # coefficients by component, one bit each
     for scan in _scans(data):

@@ -93,7 +93,7 @@ class Deriver:
     async def raise_if_unknown(self, upload_id: UploadId, variant: Variant) -> None:
         """Raises UnknownUpload, OriginalDamaged or StoreUnavailable if there is no original for `variant`.
 
-        For requests, before they take what others need: anybody can invent ids.
+        A request calls it before it takes a lease or a place in the queue, because anybody can invent ids.
         """
         async with self._recording_failures(upload_id, [variant]):
             await check_original(self._store, upload_id, variant.visibility)
@@ -104,7 +104,7 @@ class Deriver:
     ) -> AsyncIterator[LocalOriginal]:
         """Downloads the original, to render `variants` of it. Raises UnknownUpload, TooHeavy, Overloaded, Unavailable.
 
-        All `variants` have one visibility; an upload with another is as unknown.
+        All `variants` have one visibility; an upload with another visibility counts as unknown.
         """
         visibility = variants[0].visibility
         async with AsyncExitStack() as held:

@@ -278,7 +278,7 @@ class VariantService:
         return is_outdated(await self._variants.original(upload_id), variant, encoded.focus)
 
     async def _derive(self, upload_id: UploadId, variant: Variant) -> Fetched:
-        """Holds the lease until the write-back ends: a process that waits for it then finds the variant stored."""
+        """Derives the variant. Holds the lease until it is stored, so that a process that waits finds it stored."""
         # Before taking the lease: rejecting must stay cheap under overload, and in a flood of unknown ids.
         self._pool.raise_if_full(Priority.LIVE)
         await self._deriver.raise_if_unknown(upload_id, variant)

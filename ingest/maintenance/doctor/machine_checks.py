@@ -113,7 +113,7 @@ def codecs(versions: Mapping[str, str]) -> CheckResult:
 
 
 async def render_processes(settings: Settings) -> CheckResult:
-    """Starts one, and checks that the kernel locks it and that it can decode the watermarks."""
+    """Starts a render process, and checks that the kernel restricts it and that it can decode the watermarks."""
     try:
         return judge_sandbox(settings, await try_render_process(settings))
     except (ServiceError, SettingsError) as error:

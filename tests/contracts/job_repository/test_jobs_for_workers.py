@@ -210,7 +210,7 @@ class TestForWorkers:
 
         assert found == [4, 4, 12]
 
-    async def test_count_with_an_outdated_estimate_is_what_was_counted(
+    async def test_count_with_an_outdated_estimate_is_bounded(
         self, repository: JobRepository, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         async with database.transaction() as connection:
