@@ -39,6 +39,7 @@ class Failures(Generic[T]):
             self.add(item, str(error))
 
     def add(self, item: T, reason: str) -> None:
+        """Counts a failure, and lists it unless `LISTED` failures are listed already."""
         self.count += 1
         if len(self.listed) < LISTED:
             self.listed.append((item, reason))

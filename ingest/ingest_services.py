@@ -63,6 +63,7 @@ class IngestServices:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["IngestServices"]:
+        """Opens connections and starts the render workers, for the block."""
         async with self._closing(), self.proxy.running():
             yield self
 
@@ -127,6 +128,7 @@ class IngestServices:
             await asyncio.sleep(_RESTART_SECONDS)
 
     async def collect_jobs(self) -> None:
+        """Updates the metrics of jobs and webhooks from the database. Raises CatalogUnavailable."""
         for status, count in (await self.repository.count()).items():
             self.proxy.metrics.jobs.labels(status).set(count)
         self.proxy.metrics.oldest_job_seconds.set((await self.repository.longest_wait()).total_seconds())
@@ -135,11 +137,16 @@ class IngestServices:
                 self.proxy.metrics.webhooks.labels(webhook_status).set(number)
 
     async def collect_queue(self) -> None:
+        """Updates the metrics of the queue. Raises QueueUnavailable."""
         for state, count in (await self.queue.lengths()).items():
             self.proxy.metrics.queue_jobs.labels(state).set(count)
 
 
 def build_ingest_services(settings: Settings, *, retrying: bool = False) -> IngestServices:
+    """Builds the services, without opening connections.
+
+    Raises CatalogUnavailable. `retrying`: as in `open_services`.
+    """
     proxy = build_services(settings, retrying=retrying)
     database = Database.from_settings(settings)
     outbox = open_outbox(settings, database)
@@ -225,12 +232,14 @@ async def prepare_start(settings: Settings) -> None:
 
 
 def open_outbox(settings: Settings, database: Database) -> WebhookOutbox | None:
+    """Returns the outbox of webhooks; None without WEBHOOK_URL."""
     if settings.webhook_url is None:
         return None
     return WebhookOutbox(database, Serializer.from_settings(settings).upload)
 
 
 def open_queue(settings: Settings, repository: JobRepository, installation: Installation) -> WarmUpQueue:
+    """Returns the queue of jobs: BullMQ's with REDIS_URL, otherwise the one that reads the database."""
     if settings.redis_url:
         from ingest.jobs.queue.bullmq_queue import BullmqQueue
 
@@ -241,6 +250,7 @@ def open_queue(settings: Settings, repository: JobRepository, installation: Inst
 
 
 def open_cdn(settings: Settings) -> Cdn:
+    """Returns CloudFront and the nginx edges of the settings as one CDN, which may have no caches."""
     cdns: list[Cdn] = []
     if settings.cdn_distribution_id is not None:
         from ingest.edge.cloudfront import CloudFront

@@ -4,6 +4,8 @@ from typing import Protocol
 
 
 class Progress(Protocol):
+    """Shows how far a run has come."""
+
     def begin(self, title: str, total: int | None = None) -> None:
         """Starts a new phase; `total` is None if unknown."""
 

@@ -134,6 +134,7 @@ def is_usable(revision: str | None) -> bool:
 
 
 def is_newer(revision: str | None) -> bool:
+    """Whether `revision` is newer than this version's own."""
     return revision is not None and _number(revision) > _number(LATEST_REVISION)
 
 

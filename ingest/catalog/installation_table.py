@@ -33,6 +33,7 @@ class InstallationTable:
         await self._database.check()
 
     async def read(self) -> StoredId | None:
+        """Returns the installation id; None before the first start."""
         query = select(installation.c.id, installation.c.bound)
         async with self._database.transaction() as connection:
             row = (await connection.execute(query)).first()
@@ -51,6 +52,7 @@ class InstallationTable:
         return new
 
     async def mark_bound(self) -> None:
+        """Records that the object store has the id, too."""
         async with self._database.transaction() as connection:
             await connection.execute(update(installation).values(bound=True))
 

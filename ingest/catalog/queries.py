@@ -11,6 +11,7 @@ from proxy.model import UploadId
 
 
 def joined() -> Any:
+    """Selects uploads with the columns of their jobs."""
     return select(images, *job_columns("status", "progress", "error", "updated_at")).join_from(
         images, upload_jobs, images.c.upload_id == upload_jobs.c.upload_id
     )
@@ -27,11 +28,13 @@ def unfinished(status: JobStatus, *columns: Any) -> Select[Any]:
 
 
 def job_columns(*names: str) -> list[Any]:
+    """Returns the columns `names` of a job, and those that every read of a job needs."""
     known = (*names, "request_id", "traceparent", "worker", "attempts")
     return [*(upload_jobs.c[name] for name in known), is_silent(STALLED_AFTER).label("is_stalled")]
 
 
 def touched() -> dict[str, Any]:
+    """Returns the columns of a job that every change sets to the present time."""
     return dict.fromkeys(("updated_at", "heartbeat_at"), SecondsAgo(0))
 
 

@@ -47,6 +47,7 @@ def to_upload(row: Row[Any]) -> Upload:
 
 
 def alpha_of(row: Row[*tuple[Any, ...]]) -> bool | None:
+    """Whether the original is transparent, which a JPEG never is; None if unknown."""
     return False if row.format == "jpeg" else row.alpha
 
 

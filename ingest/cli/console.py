@@ -118,6 +118,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[ServiceError]:
 
 
 def parse_id(text: str) -> UploadId:
+    """Returns the upload id in `text`. Exits with 2 if it is none."""
     upload_id = parse_upload_id(text)
     if upload_id is None:
         stop(f"{text!r} is not an upload id. Give a lower-case UUID.", code=2)

@@ -5,10 +5,13 @@ from typing import Protocol
 
 
 class Cdn(Protocol):
+    """A cache of variants in front of the origin, or several caches."""
+
     async def invalidate(self, tags: Sequence[str], *, withdrawn: bool = False) -> None:
         """Invalidates everything that carries one of `tags`. Idempotent. Raises CdnUnavailable.
 
-        `withdrawn`: nobody may see it any more, so a response that was on its way to the cache must not stay either.
+        `withdrawn`: the variants were deleted or became private, so a response that is on its way to the cache must not
+        stay either.
         """
 
 

@@ -37,6 +37,8 @@ MIN_AGE = timedelta(hours=1)
 
 
 class GarbageKind(StrEnum):
+    """Kinds of garbage, by what is left of an upload."""
+
     TEMPORARY = "temporary"
     """A temporary file that a killed process left, or an old file of an invalidation or of a derivation's failures."""
     INCOMPLETE_UPLOAD = "incomplete upload"

@@ -41,9 +41,11 @@ class Survey:
         return None
 
     def most_orphans(self, max_share: float) -> int:
+        """Returns how many originals without rows may be moved to the trash."""
         return _most(max_share, self.originals, is_other_side_empty=self.rows == 0)
 
     def most_missing(self, max_share: float) -> int:
+        """Returns how many uploads without originals may lose their rows."""
         return _most(max_share, self.accepted, is_other_side_empty=self.originals == 0)
 
 

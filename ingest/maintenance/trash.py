@@ -67,6 +67,7 @@ class Trash:
             await self._store.delete(trash_key(upload_id))
 
     async def discard(self, upload_id: UploadId) -> None:
+        """Deletes the upload's copy in the trash, if any."""
         await self._store.delete(trash_key(upload_id))
 
     async def _copy(self, source: ObjectInfo, target: str) -> None:

@@ -35,6 +35,7 @@ class Serializer:
         )
 
     def created(self, upload: Upload) -> Accepted:
+        """Returns the JSON of the response to an upload, without its receipt."""
         return {
             "uploadId": upload.upload_id,
             "originalSize": upload.original_size,
@@ -63,6 +64,7 @@ class Serializer:
         }
 
     def upload(self, upload: Upload, job: Job) -> schemas.Upload:
+        """Returns the JSON of `GET /images/{uploadId}`."""
         created = self.created(upload)
         return {
             **created,
@@ -72,9 +74,11 @@ class Serializer:
         }
 
     def page(self, page: Page) -> UploadPage:
+        """Returns the JSON of `GET /images`."""
         return {"images": [self.upload(upload, job) for upload, job in page.uploads], "cursor": page.cursor}
 
     def status(self, upload: Upload, job: Job) -> Status:
+        """Returns the JSON of `GET /images/{uploadId}/status`."""
         return {
             "uploadId": upload.upload_id,
             "status": job.status,
@@ -95,6 +99,7 @@ class Serializer:
         }
 
     def deletion(self, deletion: OwnerDeletion) -> Deletion:
+        """Returns the JSON of `GET /images/deletions/{deletionId}`."""
         return {
             "deletionId": UploadId(deletion.deletion_id),
             "status": deletion.status,
@@ -109,6 +114,7 @@ class Serializer:
         }
 
     def configured_sizes(self) -> ConfiguredSizes:
+        """Returns the JSON of `GET /sizes`."""
         looks = look_numbers(self._sizes)
         return {
             "base": self._base,

@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class StoredFields:
+    """The fields of an upload that belong to the application; None for those that it did not give."""
+
     owner: str | None = None
     external_id: str | None = None
     metadata: dict[str, Any] | None = None

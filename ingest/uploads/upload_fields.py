@@ -44,6 +44,7 @@ class UploadFields:
 
     @classmethod
     def of_ticket(cls, claims: Mapping[str, Any]) -> "UploadFields":
+        """Returns fields that begin with the claims of a ticket."""
         return cls(dict(claims), claims)
 
     @property
@@ -68,6 +69,7 @@ class UploadFields:
 
     @staticmethod
     def has(name: str) -> bool:
+        """Whether an upload may have a field of this name."""
         return name in _READERS
 
     def set(self, name: str, value: bytes) -> None:

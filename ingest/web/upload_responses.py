@@ -44,6 +44,7 @@ class UploadResponses:
         return response
 
     def refused(self, headers: Headers, error: ServiceError) -> Response:
+        """Returns the response to a refused upload: a page or a problem document."""
         page = prefers_page(join_lines(headers, "accept"))
         response = self._pages.refused(error) if page else problem(error)
         response.headers["Vary"] = "Accept"

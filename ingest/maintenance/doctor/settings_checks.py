@@ -5,6 +5,7 @@ from proxy.settings import Needs, Settings, SettingsError, Sources, describe_con
 
 
 def in_force(settings: Settings, sources: Sources) -> CheckResult:
+    """Checks the settings as a server does. Shows what they connect to, and variables that may be misspelt."""
     try:
         load_settings(sources, Needs(database=True))
     except SettingsError as error:

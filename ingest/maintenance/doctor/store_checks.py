@@ -83,6 +83,7 @@ async def listing(store: ObjectStore) -> CheckResult:
 
 
 async def conditional_writes(store: ObjectStore) -> CheckResult:
+    """Checks that `put` with `if_absent` overwrites nothing, which some stores ignore."""
     key = _original()
     try:
         await store.put(key, b"first", content_type=_TYPE, if_absent=True)
