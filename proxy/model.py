@@ -30,6 +30,7 @@ def new_upload_id() -> UploadId:
 
 
 def parse_upload_id(text: str) -> UploadId | None:
+    """Returns `text` as an upload id; None unless it is a lower-case UUID."""
     return UploadId(text) if _UPLOAD_ID.fullmatch(text) else None
 
 

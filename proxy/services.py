@@ -160,6 +160,7 @@ def build_services(settings: Settings, *, retrying: bool = False) -> ProxyServic
 
 
 def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
+    """Returns the object store: a bucket with S3_BUCKET, otherwise files in DATA_DIR."""
     if settings.s3_bucket is None:
         return DiskStore(settings.objects)
     from proxy.storage.s3 import S3Store
@@ -207,6 +208,7 @@ def open_aws_session(settings: Settings, region: str | None = None) -> "Session"
 
 
 def open_leases(settings: Settings, metrics: Metrics) -> LeaseStore:
+    """Returns the lease store: Redis with REDIS_URL, otherwise lock files in DATA_DIR."""
     if settings.redis_url:
         from proxy.variants.leases.redis_leases import RedisLeaseStore
 
@@ -215,6 +217,7 @@ def open_leases(settings: Settings, metrics: Metrics) -> LeaseStore:
 
 
 def open_shared_failures(settings: Settings) -> SharedFailures:
+    """Returns the failures that processes share: by Redis with REDIS_URL, otherwise by files in DATA_DIR."""
     if settings.redis_url:
         from proxy.variants.redis_derivation_failures import RedisFailures
 
@@ -223,6 +226,7 @@ def open_shared_failures(settings: Settings) -> SharedFailures:
 
 
 def open_invalidation(settings: Settings) -> InvalidationBus:
+    """Returns the invalidation bus: Redis with REDIS_URL, otherwise files in DATA_DIR."""
     if settings.redis_url:
         from proxy.variants.invalidation.redis_bus import RedisInvalidationBus
 

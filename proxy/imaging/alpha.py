@@ -27,6 +27,7 @@ def premultiply(image: Image.Image) -> Image.Image:
 
 
 def unpremultiply(image: Image.Image) -> Image.Image:
+    """Divides colours by their alpha. Returns an image that is not premultiplied unchanged."""
     return image.convert(image.mode.upper()) if image.mode in _PREMULTIPLIED.values() else image
 
 

@@ -59,6 +59,7 @@ class Original:
 
     @property
     def is_sideways(self) -> bool:
+        """Whether the upright image has the stored width as its height."""
         return self.orientation >= 5
 
     @property
@@ -66,6 +67,7 @@ class Original:
         return self.size[::-1] if self.is_sideways else self.size
 
     def turn_upright(self, image: Image.Image) -> Image.Image:
+        """Turns and mirrors `image`, which is in stored orientation, as the EXIF orientation says."""
         transpose = _TRANSPOSE.get(self.orientation)
         return image if transpose is None else image.transpose(transpose)
 

@@ -36,10 +36,12 @@ def srgb_encode(light: float) -> float:
 
 
 def srgb_decode(sample: float) -> float:
+    """The inverse of `srgb_encode`: from a sample with the curve of sRGB to light, both 0 to 1."""
     return sample / 12.92 if sample <= 0.04045 else ((sample + 0.055) / 1.055) ** 2.4
 
 
 def grey_profile(curve: Curve) -> bytes:
+    """Returns a profile of a grey display with this curve."""
     return _profile(b"GRAY", {b"kTRC": _table(curve)})
 
 

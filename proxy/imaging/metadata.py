@@ -69,6 +69,8 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Block:
+    """A block of metadata: the bytes of its body, and the source, which decides how to parse them."""
+
     source: Source
     body: bytes
 

@@ -43,6 +43,10 @@ def keep_as_stored(image: Image.Image) -> None:
 
 
 def tiff_orientation(path: OriginalFile) -> int:
+    """Returns the orientation that a TIFF states; 1, which is upright, by default.
+
+    Raises ValueError or struct.error.
+    """
     with path.open("rb") as file:
         return TiffDirectory(file).number(ExifTags.Base.Orientation, 1)
 

@@ -17,6 +17,8 @@ MAX_PASSES = 8
 
 
 class Priority(IntEnum):
+    """The order in which requests get render workers."""
+
     LIVE = 0
     """A client waits for the response."""
     BACKGROUND = 1
@@ -55,6 +57,7 @@ class Admission:
 
     @property
     def waiting(self) -> int:
+        """The number of requests that wait, live and background."""
         return sum(len(queue) for queue in self._queues.values())
 
     @property
@@ -114,6 +117,7 @@ class Admission:
         return request
 
     def release(self, request: AdmissionRequest) -> None:
+        """Frees the slot and the memory of an admitted request, and admits those that fit now."""
         seconds = monotonic() - request.admitted_at
         self._completed += 1
         self._mean_seconds += max(0.1, 1 / self._completed) * (seconds - self._mean_seconds)

@@ -31,6 +31,7 @@ numpy's linear algebra, which is not used, would reserve 40 MB for each processo
 
 
 def limit_address_space(megabytes: int) -> None:
+    """Limits the address space of this process, in MiB. Does nothing where the system refuses the limit."""
     with suppress(ValueError, OSError):  # macOS refuses to set this limit
         resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
 

@@ -55,10 +55,12 @@ def render_request(targets: Sequence[Target], limits: Limits, memory: int, *, as
 
 
 def inspect_request(limits: Limits, memory: int) -> dict[str, Any]:
+    """Returns the request to inspect an original. `memory`: bytes that it may use."""
     return {"limits": asdict(limits), "memory": memory}
 
 
 def parse_targets(message: Message) -> list[Target]:
+    """Returns the targets of a render request."""
     return [
         Target(
             **target

@@ -160,6 +160,7 @@ class RenderWorker:
                     raise await self._refusal(said)
 
     async def inspect(self, path: Path) -> Inspection:
+        """Inspects the original at `path`."""
         _, head = await self._request(path, protocol.inspect_request(self._limits, self.memory))
         said = await self._receive(answers.TO_INSPECTION)
         if isinstance(said, answers.Refusal):
@@ -215,6 +216,7 @@ class RenderWorker:
         await has_ended(self._process, None)  # leaves no zombie of a process that dies while it is idle
 
     def kill(self) -> None:
+        """Kills the process, without waiting for its end."""
         self._process.kill()
         self._writer.close()
 

@@ -121,8 +121,9 @@ def parse(line: bytes, expected: TypeAdapter[_Parsed]) -> _Parsed:
 
 
 def to_inspection(said: Inspected, limits: Limits, head: bytes) -> Inspection:
-    """`head`: the original's first bytes. The worker could name a format that `ACCEPT` does not allow, and the original
-    would be stored as one.
+    """Returns the inspection that a worker reports, after checks that its types cannot express.
+
+    `head`: the original's first bytes. They decide its format, because `ACCEPT` was checked for that one.
     """
     if said.format is not sniff(head):
         raise invalid("another format than the original's")
@@ -136,6 +137,7 @@ def to_inspection(said: Inspected, limits: Limits, head: bytes) -> Inspection:
 
 
 def to_error(said: Refusal) -> ServiceError:
+    """Returns the error that a refusal names."""
     if not said.detail.isprintable():
         raise invalid("a text with control characters")
     return _REFUSALS[said.refused](said.detail)

@@ -34,13 +34,16 @@ class Needs:
 
     @classmethod
     def of(cls, info: ValidationInfo) -> "Needs":
+        """Returns the needs of the command whose settings are validated; the defaults if it gave none."""
         return info.context if isinstance(info.context, Needs) else cls()
 
     def check_accept(self, formats: tuple[SourceFormat, ...]) -> None:
+        """Raises ValueError if uploads may be HEIC, and pillow-heif is not installed."""
         if self.rendering and (mistake := lack_of_pillow_heif(formats)):
             raise ValueError(mistake)
 
     def check_extras(self, sizes: dict[str, "SizeSettings"]) -> None:
+        """Raises ValueError if a size needs numpy or libvips, which are not installed."""
         if self.rendering and (mistakes := lack_of_extras(sizes)):
             raise ValueError(" ".join(mistakes.values()))
 
@@ -57,6 +60,7 @@ class Needs:
             )
 
     def check_exposure(self, keys: tuple[ApiKey, ...]) -> None:
+        """Raises ValueError if other machines could reach a server without API keys."""
         if self.host is not None and not keys and not _is_loopback(self.host):
             raise ValueError(f"{self.host} is reachable from other machines: set API_KEYS, or bind to 127.0.0.1")
 

@@ -29,6 +29,7 @@ def read_chunks(body: StreamingBody, end: float) -> Iterator[bytes]:
 
 
 def object_info(key: str, answer: "GetObjectOutputTypeDef | HeadObjectOutputTypeDef") -> ObjectInfo:
+    """Returns the info in S3's answer about an object. Raises StoreUnavailable for an answer that is not S3's."""
     try:
         return ObjectInfo(
             key,

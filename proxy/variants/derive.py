@@ -128,6 +128,7 @@ class Deriver:
             yield partial(self._render, worker, original)
 
     def count_outcome(self, variant: Variant, outcome: str) -> None:
+        """Counts a derivation. `outcome`: `ok` or the code of an error."""
         self._metrics.derivations.labels(variant.size_name, variant.format, outcome).inc()
 
     @asynccontextmanager

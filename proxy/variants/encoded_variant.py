@@ -58,11 +58,13 @@ class EncodedVariant:
         *,
         focus: Focus | None = None,
     ) -> "EncodedVariant":
+        """Returns a variant that was just rendered. Its `body` is hashed: see `without_blocking`."""
         now, tag = datetime.now(UTC).replace(microsecond=0), _cache_tag(upload_id, variant, recipe)
         return cls(body, variant.format, _etag(body), now, recipe, tag, measured, focus)
 
     @classmethod
     def from_store(cls, upload_id: UploadId, variant: Variant, stored: StoredObject) -> "EncodedVariant":
+        """Returns a stored variant. Its body is hashed: see `without_blocking`."""
         recipe = stored.info.metadata.get("recipe", "")
         modified = stored.info.last_modified.replace(microsecond=0)
         tag = _cache_tag(upload_id, variant, recipe)

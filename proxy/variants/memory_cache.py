@@ -57,6 +57,7 @@ class MemoryCache:
         return len(self._variants)
 
     def get(self, upload_id: UploadId, variant: Variant) -> EncodedVariant | None:
+        """Returns the variant; None if it is missing or has expired."""
         entry = self._variants.get((upload_id, variant))
         if entry is None:
             return None
@@ -66,6 +67,7 @@ class MemoryCache:
         return None
 
     def put(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant) -> None:
+        """Keeps a variant for `MAX_AGE`, unless it is larger than the whole cache."""
         if len(encoded.body) + _OVERHEAD <= self._variants.maxsize:
             self._variants[upload_id, variant] = _Entry(encoded, self._clock() + MAX_AGE)
 

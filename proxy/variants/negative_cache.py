@@ -55,12 +55,14 @@ class NegativeCache:
         return upload_id in self._missing
 
     def mark_deleted(self, upload_id: UploadId) -> None:
+        """Remembers a deletion for at least as long as a derivation that began before it may run."""
         self._deleted[upload_id] = True
 
     def is_deleted(self, upload_id: UploadId) -> bool:
         return upload_id in self._deleted
 
     def mark_changed(self, upload_id: UploadId) -> None:
+        """Remembers a change for at least as long as a derivation that began before it may run. Forgets errors."""
         self._changed[upload_id] = True
         self._missing.pop(upload_id, None)
         for key in [key for key in self._errors if key[0] == upload_id]:

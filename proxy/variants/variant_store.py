@@ -71,6 +71,7 @@ class VariantStore:
             await self.delete(upload_id, variant)
 
     async def look_up(self, upload_id: UploadId, variant: Variant) -> ObjectInfo | None:
+        """Returns the info of a stored variant, without its bytes; None if it is missing or damaged."""
         return await look_up(self._store, variant_key(upload_id, variant))
 
     async def put(
@@ -115,6 +116,7 @@ class VariantStore:
         return focus_of(await self.original(upload_id))
 
     async def original(self, upload_id: UploadId) -> ObjectInfo:
+        """Returns the info of the upload's original. Raises UnknownUpload."""
         return await head_original(self._store, upload_id)
 
     def _on_put_done(self, putting: asyncio.Task[None]) -> None:

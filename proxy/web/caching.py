@@ -13,6 +13,7 @@ class UnsatisfiableRange(Exception):
 
 
 def http_date(moment: datetime) -> str:
+    """Formats a time as headers have it (RFC 9110, 5.6.7)."""
     return format_datetime(moment.astimezone(UTC), usegmt=True)
 
 

@@ -85,6 +85,7 @@ def granted_scopes(scope: Scope) -> frozenset[KeyScope]:
 
 
 def set_trusted(scope: Scope, value: bool) -> None:
+    """Records whether the client is trusted, as `is_trusted` returns it."""
     scope[_TRUSTED] = value
 
 
