@@ -98,7 +98,7 @@ class Collector:
         self._expired_before = datetime.now(UTC) - trash_age
 
     async def survey(self) -> Survey:
-        """Counts in constant memory and changes nothing. Raises StoreUnavailable or CatalogUnavailable."""
+        """Counts uploads and garbage, in constant memory. Raises StoreUnavailable or CatalogUnavailable."""
         survey = Survey()
         async for entry in inventory(self._store, self._repository):
             self._on_upload()

@@ -19,7 +19,7 @@ Frequencies = Mapping[tuple[int, int], float]
 
 @lru_cache(4096)  # some 300 bytes each; the list of uploads shows the same ones again
 def data_url(thumbhash: str) -> str | None:
-    """Return the image of a base64 ThumbHash as a PNG in a `data:` URL. Raises ValueError if it is not a ThumbHash.
+    """Returns the image of a base64 ThumbHash as a PNG in a `data:` URL. Raises ValueError if it is not a ThumbHash.
 
     Returns None for a transparent image, because a background would stay visible through it.
     """
@@ -44,7 +44,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _sides(data: bytes) -> tuple[int, int]:
-    """Width and height: the longer side has 7 frequencies, the other a proportional number."""
+    """Returns width and height in pixels. Of frequencies, the longer side has 7, the other a proportional number."""
     across, down = _frequency_counts(data)
     return max(1, round(_SIDE * across / 7)), max(1, round(_SIDE * down / 7))
 

@@ -123,7 +123,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
 
 
 def ingest_health_routes(ingest: IngestServices) -> list[Route]:
-    """Health and metrics routes of a server or a worker."""
+    """Returns the routes of health and metrics of a server or a worker."""
     checks = {"store": ingest.proxy.check_store, "database": ingest.database.check}
     return health_routes(checks, ingest.proxy.metrics, ingest.collect_jobs, ingest.collect_queue)
 

@@ -131,7 +131,7 @@ class UploadRoutes:
         return await (self._deletions.create if request.method == "DELETE" else self.newest)(request)
 
     async def one_upload(self, request: Request) -> Response:
-        """One route for all methods, so that a 405 response allows them all."""
+        """Serves all methods of `/images/{uploadId}` by one route, so that `Allow` of a 405 names them all."""
         calls = {"DELETE": self.delete, "PATCH": self.change}
         return await calls.get(request.method, self.show)(request)
 

@@ -77,7 +77,7 @@ def color_in(space: ColorSpace, color: str) -> str:
 
 
 def _conversion(profile: bytes | None, mode: str, wanted: ColorSpace) -> _Conversion:
-    """Returns the result of `_build` from a cache: it takes five milliseconds, and fifty for inks."""
+    """Returns the result of `_build` from a cache: building takes five milliseconds, and fifty for inks."""
     if not profile:
         return _Conversion()
     return (_common if len(profile) <= _COMMON else _large[wanted])(profile, mode, wanted)

@@ -77,8 +77,8 @@ def place_watermark(
 ) -> tuple[tuple[int, int], tuple[int, int]]:
     """Returns the watermark's size and its upper left corner on a variant, in pixels.
 
-    `file`: the sides of its file, whose aspect ratio it keeps. The watermark is smaller than its `width` says where the
-    variant is too low for it.
+    `file`: the sides of the watermark's file, whose aspect ratio is kept. The watermark is smaller than its `width`
+    says where the variant is too low for it.
     """
     margin = round(MARGIN * min(canvas))
     room = canvas[0] - 2 * margin, canvas[1] - 2 * margin

@@ -272,7 +272,7 @@ class DiskStore:
         return sorted(names, key=lambda name: f"{name}/")
 
     def _listing_entry(self, key: str) -> ObjectInfo:
-        """Lists damaged and unreadable objects too: objects that are not listed are never removed."""
+        """Returns what a listing says of an object, also of a damaged one: what is not listed is never removed."""
         try:
             with self._open(key) as (info, _):
                 return info

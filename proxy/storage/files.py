@@ -43,7 +43,7 @@ class NewFile:
             raise
 
     def raise_if_abandoned(self) -> None:
-        """Call it between writes, to end the thread early."""
+        """Raises if the caller has abandoned the file. Call it between writes, so that the thread ends early."""
         if self._is_abandoned:
             raise RuntimeError("The caller has left.")  # no caller sees it
 

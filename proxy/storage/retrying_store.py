@@ -47,7 +47,7 @@ class RetryingStore(WrappingStore):
             yield info
 
     async def folders(self, prefix: str) -> AsyncIterator[str]:
-        """After an outage, lists again and leaves out the names up to the last one."""
+        """Yields the names. After an outage, lists again and leaves out those that it has yielded."""
 
         async def begin(last: str | None) -> AsyncIterator[str]:
             async for name in self.inner.folders(prefix):

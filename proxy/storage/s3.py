@@ -221,7 +221,10 @@ class S3Store:
         await self._run("deletes", "delete_versions", _LONG, delete)
 
     async def is_versioned(self) -> bool:
-        """True also if versioning is suspended, because older versions stay. False if the server knows no versions."""
+        """Whether the bucket keeps old versions: those from before versioning was suspended, too.
+
+        False if the server knows no versions.
+        """
 
         def ask() -> bool:
             try:

@@ -183,7 +183,7 @@ class Metrics:
             self.stage_seconds.labels(stage).observe(seconds)
 
     async def exposition(self) -> bytes:
-        """Prometheus' text format. In a thread: reading the files of several processes takes tens of milliseconds."""
+        """Returns the metrics in Prometheus' text format. Reads the files of all processes, so it works in a thread."""
         self.sample()  # on the event loop, which owns the state that the gauges read
         return await anyio.to_thread.run_sync(generate_latest, self._exposed)
 

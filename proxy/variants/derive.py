@@ -211,7 +211,7 @@ class Deriver:
             raise
 
     async def _may_have_stored_variants(self, upload_id: UploadId, visibility: Visibility) -> bool:
-        """True if the store cannot tell. Stored variants are served even if their original is missing or damaged."""
+        """Whether variants may be stored, which are served even without a sound original. True if the store fails."""
         with suppress(StoreUnavailable):
             async for _ in self._store.list(variants_prefix(upload_id, visibility)):
                 return True

@@ -169,7 +169,7 @@ class VariantService:
     async def delete_upload(self, upload_id: UploadId) -> None:
         """Deletes an upload, for good: the original first, so that a running derivation cannot leave a variant behind.
 
-        Also from the trash, and with `delete_versions` all old versions.
+        Deletes its copy in the trash, too, and with `delete_versions` all old versions.
         """
         keys = original_key(upload_id), trash_key(upload_id), fields_key(upload_id)
         await self._store.delete(*keys)

@@ -54,7 +54,7 @@ def byte_range(
 
 
 def _matches_if_range(etag: str, modified: datetime, if_range: str | None) -> bool:
-    """`If-Range` needs an exact match of the ETag or the date (RFC 9110, 13.1.5)."""
+    """Whether `If-Range` is absent, or names exactly this ETag or date (RFC 9110, 13.1.5)."""
     if if_range is None:
         return True
     return if_range.strip() == etag or _date(if_range) == modified.replace(microsecond=0)

@@ -27,7 +27,10 @@ _HEARTBEAT_SECONDS = 15.0  # between checks of a silent connection
 
 
 class RedisInvalidationBus:
-    """While Redis is unavailable, messages are lost; subscribers clear their caches on reconnecting."""
+    """Publishes messages in a channel of Redis.
+
+    While Redis is unavailable, messages are lost; subscribers clear their caches on reconnecting.
+    """
 
     def __init__(self, url: str) -> None:
         # One retry: redis-py's four tries, seconds apart, would delay deletions, which wait for `publish`.
