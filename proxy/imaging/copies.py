@@ -13,7 +13,7 @@ from PIL import Image, JpegImagePlugin
 
 from proxy.imaging.alpha import to_plain_channels
 from proxy.imaging.decode import Original
-from proxy.imaging.encode import encode, encode_lossless_webp, encode_with_tables, metadata_of
+from proxy.imaging.encode import LOSSLESS_METHODS, encode, encode_lossless_webp, encode_with_tables, metadata_of
 from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits, open_image
 from proxy.imaging.original_file import OriginalFile
@@ -78,13 +78,14 @@ def _encodings(path: OriginalFile, image: Image.Image, target: Target, exif: byt
     if header is None or target.quality is None:
         return
     if header.kind.startswith("webp lossless"):
-        yield encode_lossless_webp(image, target, exif)
+        for method in LOSSLESS_METHODS:
+            yield encode_lossless_webp(image, target, exif, method)
         return
     if target.format is Format.JPG:
         yield from _with_the_originals_tables(path, image, target, exif)
         return
     for step in _LOWER_QUALITIES[target.format]:
-        yield encode(image, replace(target, quality=max(1, target.quality - step)), exif)
+        yield encode(image, replace(target, quality=max(0, target.quality - step)), exif)
 
 
 def _with_the_originals_tables(

@@ -38,6 +38,8 @@ MAX_SLOW_PIXELS = 800 * 800
 _DRAWING = {"subsampling": "4:4:4", "advanced": {"tune-content": "screen"}}
 """Options of AVIF for drawings: palettes and copied blocks, which libaom's speed 8 leaves out."""
 WEBP_METHOD = 4
+LOSSLESS_METHODS = (WEBP_METHOD, 6)
+"""Of copies: 6 takes up to three times as long for files of few bytes."""
 
 _FEW_COLORS = 4096
 _LOSSLESS_EFFORT, _MOST_EFFORT = 90, 100  # the latter takes up to three times as long for 1 %
@@ -102,10 +104,10 @@ def encode_with_tables(
     return min(kinds, key=len)
 
 
-def encode_lossless_webp(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
+def encode_lossless_webp(image: Image.Image, target: Target, exif: bytes | None, method: int) -> bytes:
     """Encodes `image` without loss and with more effort, whatever a lossy file would take."""
     image.info = {}
-    return _save_lossless(_to_color(image), metadata_of(image, target, exif), _MOST_EFFORT)
+    return _save_lossless(_to_color(image), metadata_of(image, target, exif), _MOST_EFFORT, method)
 
 
 def profile_of(space: ColorSpace) -> bytes | None:
@@ -158,9 +160,11 @@ def _encode_webp(image: Image.Image, target: Target, options: Mapping[str, bytes
     return min(lossy.getvalue(), _save_lossless(image, options), key=len)
 
 
-def _save_lossless(image: Image.Image, options: Mapping[str, bytes], effort: int = _LOSSLESS_EFFORT) -> bytes:
+def _save_lossless(
+    image: Image.Image, options: Mapping[str, bytes], effort: int = _LOSSLESS_EFFORT, method: int = WEBP_METHOD
+) -> bytes:
     file = BytesIO()
-    image.save(file, "WEBP", lossless=True, quality=effort, method=WEBP_METHOD, **options)
+    image.save(file, "WEBP", lossless=True, quality=effort, method=method, **options)
     return file.getvalue()
 
 

@@ -65,6 +65,8 @@ SMALL = {
     "jpeg, flat": (jpeg(Image.new("RGB", (200, 200), "red"), quality=75, optimize=True), Format.JPG),
     "webp, low quality": (webp(COFFEE, lossless=False, quality=20), Format.WEBP),
     "webp, lowest quality": (webp(COFFEE, lossless=False, quality=1), Format.WEBP),
+    "webp, quality 0": (webp(COFFEE, lossless=False, quality=0, method=6), Format.WEBP),
+    "webp, lossless flat": (webp(Image.new("RGB", (200, 200), (10, 120, 200)), quality=100, method=6), Format.WEBP),
     "webp, lossless gradient": (webp(Image.linear_gradient("L").convert("RGB")), Format.WEBP),
     "webp, lossless drawing": (webp(drawing(), quality=100, method=4), Format.WEBP),
     "png, optimised": (png(COFFEE, optimize=True), Format.PNG),
