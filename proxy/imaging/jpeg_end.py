@@ -16,8 +16,11 @@ from PIL import Image
 from proxy.imaging.original_file import OriginalFile
 
 _END = b"\xff\xd9"
-_TAILS = (  # no marker; a decoder fills up with zeros before the last one
-    bytes(1 + number * number * 37 % 251 for number in range(2048)) + _END,
+_NOISE = bytes(1 + number * number * 37 % 251 for number in range(2048))
+_RESTARTS = b"".join(bytes([0xFF, 0xD0 + number]) + _NOISE for number in range(8))  # whichever a decoder waits for
+_TAILS = (  # no other marker; a decoder fills up with zeros before the last one
+    _NOISE + _END,
+    _RESTARTS + _END,
     b"\xff\x00" * 2048 + _END,
     b"\x55" * 2048 + _END,
     _END,
@@ -80,7 +83,7 @@ def file_to_check(path: OriginalFile, width: int) -> BytesIO | None:
 
 
 def _raise_if_rows_are_missing(data: bytes, scans: Sequence["_Scan"]) -> None:
-    """Compares two decodes of the first coefficients of each component, with different bytes behind each scan.
+    """Compares decodes of the first coefficients of each component, with different bytes behind each scan.
 
     Further scans only add detail. They may be missing, or end early, as in a file that is shown while it is loaded.
     """
@@ -88,7 +91,7 @@ def _raise_if_rows_are_missing(data: bytes, scans: Sequence["_Scan"]) -> None:
     if {*scans[0].components} - {channel for scan in needed for channel in scan.channels}:
         raise OSError(_MISSING)
     digests = set()
-    for tail in (b"", _TAILS[0].removesuffix(_END)):
+    for tail in (b"", _NOISE, _RESTARTS):
         parts = [
             data[scan.tables : scan.start] + (data[scan.start : scan.end] + tail if scan.is_first else b"")
             for scan in scans

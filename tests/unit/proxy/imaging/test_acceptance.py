@@ -264,6 +264,22 @@ def test_jpeg_whose_scan_ends_early_is_refused_although_it_has_its_end_marker(na
         inspect(path, LIMITS)
 
 
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"], ids=["no end", "end"])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_without_its_last_restart_intervals_is_refused(progressive: bool, end: bytes) -> None:
+    whole = jpeg(PHOTOGRAPH, restart_marker_rows=1, progressive=progressive)
+    start, scan_end = scans_of(whole)[0]
+    restarts = [at for at in range(start, scan_end) if whole[at] == 255 and 0xD0 <= whole[at + 1] < 0xD8]
+    rest = whole[scan_end:-2] + end
+    for cut in (restarts[-3], restarts[0]):
+        with on_disk(whole[:cut] + rest) as path, pytest.raises(Undecodable, match="truncated or damaged"):
+            inspect(path, LIMITS)
+    with on_disk(
+        whole[: restarts[3]] + whole[restarts[3] + 2 :]
+    ) as path:  # a lost marker costs an interval in the middle
+        inspect(path, LIMITS)
+
+
 def test_progressive_jpeg_with_an_end_marker_needs_the_mean_colours_alone() -> None:
     whole = JPEGS["progressive"]
     (start, end), *others = scans_of(whole)
