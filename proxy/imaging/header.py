@@ -145,7 +145,9 @@ def unsupported_kind(path: OriginalFile) -> str | None:
         for segment in jpeg_segments(file, MAX_MARKERS):
             marker = segment.kind[0]
             if marker in _SEQUENTIAL | _PROGRESSIVE | _LOSSLESS_OR_HIERARCHICAL:
-                precision = read_body(file, segment, 1)[0]
+                precision, *height = read_body(file, segment, 3)
+                if not any(height):
+                    return "JPEG whose height follows its pixels (DNL)"
                 depth = "" if precision == 8 else f"{precision}-bit "
                 kind = _RARE_JPEG.get(marker)
                 return f"{kind} {depth}JPEG" if kind else f"{depth}JPEG" if depth else None

@@ -301,10 +301,17 @@ def with_frame(marker: int, precision: int = 8) -> bytes:
     return bytes(file)
 
 
+def with_height(height: int) -> bytes:
+    whole = JPEGS["baseline"]
+    at = whole.index(b"\xff\xc0") + 5
+    return whole[:at] + height.to_bytes(2) + whole[at + 2 :]
+
+
 @pytest.mark.parametrize(
     ("original", "name"),
     [
         (with_frame(0xC3), "Lossless JPEG"),
+        (with_height(0), r"JPEG whose height follows its pixels \(DNL\)"),
         (with_frame(0xC3, 12), "Lossless 12-bit JPEG"),
         (with_frame(0xC3, 16), "Lossless 16-bit JPEG"),
         (with_frame(0xC1, 12), "12-bit JPEG"),
