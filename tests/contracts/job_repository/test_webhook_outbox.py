@@ -104,7 +104,7 @@ class TestAdded:
 
         assert await outbox.claim(10) == []
 
-    async def test_row_that_cannot_be_described_is_deleted_all_the_same(
+    async def test_deletion_of_an_unreadable_row_adds_a_webhook_with_the_id(
         self, repository: JobRepository, outbox: WebhookOutbox, database: Database
     ) -> None:
         upload_id = await accept_upload(repository, PENDING)

@@ -81,7 +81,7 @@ class TestCredentials:
 
         assert (await sent_by(store)).headers["X-Amz-Security-Token"] == b"a-token"
 
-    async def test_without_keys_the_environment_is_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_missing_keys_are_read_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name, value in {"ACCESS_KEY_ID": "env", "SECRET_ACCESS_KEY": "s", "SESSION_TOKEN": "its-token"}.items():
             monkeypatch.setenv(f"AWS_{name}", value)
         store = S3Store("bucket", session=open_aws_session(Settings.model_construct(), "us-east-1"))
@@ -184,7 +184,7 @@ class TestDeletes:
         async with s3_that(lambda request: http(204) if request.startswith("DELETE") else fault(501, "x")) as store:
             await store.delete("a")
 
-    async def test_missing_key_is_deleted_on_servers_that_say_so(self) -> None:
+    async def test_delete_ignores_a_404_for_a_missing_key(self) -> None:
         async with s3_that(lambda _: fault(404, "NoSuchKey")) as store:
             await store.delete("a")
 
