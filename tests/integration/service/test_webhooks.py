@@ -70,7 +70,7 @@ def test_failing_receiver_delays_nothing_and_a_kill_loses_no_webhook(
 
 
 @pytest.mark.slow
-def test_unwanted_webhook_is_shown_and_sent_again_when_asked(
+def test_webhook_refused_with_410_is_shown_and_sent_again_by_retry(
     tmp_path: Path, receiver: Receiver, settings: dict[str, str]
 ) -> None:
     receiver.answers = [(410, {})]
