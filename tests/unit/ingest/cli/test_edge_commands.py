@@ -18,7 +18,7 @@ def test_template_with_private_exits_with_2() -> None:
 
 
 @pytest.mark.parametrize("edge", ["nginx", "cloudfront"])
-def test_files_of_watermarks_may_be_elsewhere(edge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_watermark_file_is_no_mistake(edge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("darkroom.toml").write_text('[sizes.marked]\nwidth = 9\nwatermark.file = "logo.png"')
 

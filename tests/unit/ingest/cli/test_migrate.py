@@ -9,7 +9,7 @@ from ingest.catalog.database import LATEST_REVISION
 from ingest.cli import app, upkeep_commands
 
 
-def test_files_of_watermarks_may_be_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_watermark_file_is_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def migrate(_settings: object) -> dict[str, str]:
         return {"before": LATEST_REVISION, "after": LATEST_REVISION}
 

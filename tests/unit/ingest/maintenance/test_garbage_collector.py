@@ -69,7 +69,7 @@ async def test_fields_of_an_upload_that_appeared_meanwhile_stay(scene: Scene) ->
 
 
 @pytest.mark.promise("B10")
-async def test_variants_at_the_path_of_another_visibility_go_with_all_others(scene: Scene) -> None:
+async def test_variants_at_the_path_of_another_visibility_are_removed(scene: Scene) -> None:
     """As a change that stopped half-way leaves them, also with a database that does not know of it."""
     upload_id = scene.whole.upload_id
     for original, left in ((Visibility.PUBLIC, "private"), (Visibility.PRIVATE, "images")):

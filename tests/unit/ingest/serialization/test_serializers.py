@@ -99,7 +99,7 @@ class TestRepeatedPixels:
         ],
         ids=str,
     )
-    def test_size_with_other_pixels_or_always_of_its_sides_is_offered(self, other: Size) -> None:
+    def test_size_with_other_pixels_or_fixed_sides_is_offered(self, other: Size) -> None:
         sizes = Sizes(Size("page", 800, None, Fit.INSIDE), other)
 
         assert [*Serializer(sizes, "").created(IMAGE)["urls"]] == ["page", "other"]

@@ -154,7 +154,7 @@ async def test_repeated_visibility_removes_variants_left_behind(
 
 
 @pytest.mark.heavy
-async def test_private_upload_loses_its_variants_and_gets_others_elsewhere(
+async def test_changed_visibility_moves_the_variants_to_the_other_path(
     *,
     uploads: UploadService,
     presentations: PresentationService,

@@ -91,7 +91,7 @@ async def test_unknown_field_names_the_fields_there_are(service: Service, create
     assert document["detail"] == f"There is no field `fokus`. The fields are {fields}."
 
 
-async def test_private_upload_has_its_urls_elsewhere(service: Service, created: dict[str, object]) -> None:
+async def test_changed_visibility_changes_the_urls(service: Service, created: dict[str, object]) -> None:
     """Back and forth. The ready element would lack a token."""
     for visibility, prefix in (("private", "/private/"), ("public", "/images/")):
         status, document = await patch(service, created["uploadId"], json.dumps({"visibility": visibility}).encode())

@@ -83,7 +83,7 @@ async def test_preflight_of_another_method_is_refused(shared: Service, method: s
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
-async def test_responses_name_an_allowed_origin_alone_and_refusals_too(shared: Service, method: str, path: str) -> None:
+async def test_refusals_name_an_allowed_origin_and_no_other(shared: Service, method: str, path: str) -> None:
     answer = await call(shared, method, path, {"origin": SHOP})
     assert answer.status_code >= 400
     assert answer.headers[ALLOW] == SHOP

@@ -146,9 +146,7 @@ async def test_store_with_temporary_urls_sends_a_redirect(service: Service, monk
     assert asked == [(original_key(upload_id), 300, f"{upload_id}.jpeg")]
 
 
-async def test_head_is_answered_here_as_temporary_urls_are_for_get(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_head_is_answered_without_a_temporary_url(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     file = image_bytes()
     path = f"/images/{(await service.upload(file)).json()['uploadId']}/original"
 

@@ -55,7 +55,7 @@ async def test_empty_object_and_nulls_make_a_plain_ticket(keyed: Service) -> Non
         (b'{"jti": "one"}', "unknown_field"),
     ],
 )
-async def test_wrong_wish_makes_no_ticket(keyed: Service, body: bytes, code: str) -> None:
+async def test_invalid_ticket_request_returns_400(keyed: Service, body: bytes, code: str) -> None:
     answer = await make(keyed, body)
 
     assert (answer.status_code, answer.json()["code"]) == (400, code)

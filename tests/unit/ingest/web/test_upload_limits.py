@@ -26,7 +26,7 @@ class TestTooLarge:
     async def test_huge_content_length_is_refused(self, service: Service, declared: str) -> None:
         problem(await send(service, Exchange([]), content_length=declared), 413, "too_large")
 
-    async def test_client_waiting_for_100_continue_is_not_asked(self, service: Service) -> None:
+    async def test_client_waiting_for_100_continue_gets_413_without_it(self, service: Service) -> None:
         exchange = await send(service, Exchange(endless(b"")), content_length=str(50 * MIB), expect="100-continue")
 
         problem(exchange, 413, "too_large")

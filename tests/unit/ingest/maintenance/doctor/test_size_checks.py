@@ -42,7 +42,7 @@ def test_limit_of_a_process_is_named_if_it_is_the_lower_one() -> None:
     assert judge(4096, render_process_mb=256)[1].startswith("RENDER_PROCESS_MB=256 leaves 192 MiB for one image.")
 
 
-def test_watermark_counts(tmp_path: Path) -> None:
+def test_watermark_adds_to_the_needed_memory(tmp_path: Path) -> None:
     (tmp_path / "logo.png").write_bytes(png(Image.new("L", (1000, 1000))))
     plain = {"width": 60}
     marked = plain | {"watermark": {"file": str(tmp_path / "logo.png")}}
