@@ -31,7 +31,7 @@ def services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ProxyServices:
     return build_services(Settings(data_dir=tmp_path), retrying=True)
 
 
-async def test_cancellation_of_each_step_of_the_end_skips_no_other(
+async def test_cancelled_step_of_the_shutdown_skips_no_other_step(
     services: ProxyServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As repeated SIGTERM does."""

@@ -112,7 +112,7 @@ class TestGrayscale:
 
         assert (image.mode, image.getextrema()) == ("L", (grey, grey))
 
-    def test_alpha_stays(self) -> None:
+    def test_grayscale_keeps_alpha(self) -> None:
         original = faded((0, 255, 0))
 
         image = picture(png(original), replace(target(120, 120), grayscale=True))

@@ -129,7 +129,7 @@ def jpeg_with(segments: bytes, before: bytes) -> bytes:
     "before", [b"\xff\xdb", b"\xff\xc0", b"\xff\xc4", b"\xff\xda"], ids=["DQT", "SOF", "DHT", "SOS"]
 )
 @pytest.mark.parametrize("name", PIECES)
-def test_pieces_of_a_jpegs_profile_are_joined_wherever_they_are(name: str, before: bytes) -> None:
+def test_pieces_of_a_jpegs_profile_are_joined_from_any_place(name: str, before: bytes) -> None:
     assert color_at(picture(jpeg_with(PIECES[name], before), WHOLE), 0.5, 0.5) == pytest.approx(P3_RED, abs=LOSSY)
 
 

@@ -119,5 +119,7 @@ def test_calls_of_another_architecture_are_killed(machine: str, architecture: Ar
         ("fcntl", (0, 4), EPERM),  # F_SETFL, with O_ASYNC
     ],
 )
-def test_arguments_decide(architecture: Architecture, name: str, arguments: tuple[int, ...], expected: int) -> None:
+def test_checked_calls_are_judged_by_their_arguments(
+    architecture: Architecture, name: str, arguments: tuple[int, ...], expected: int
+) -> None:
     assert action(architecture, architecture.checked[name], *arguments) == expected

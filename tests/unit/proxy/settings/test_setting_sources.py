@@ -214,7 +214,7 @@ class TestConfigFile:
 
         assert mistakes() == [f"sizes.toml: {cannot_read('sizes.toml')}"]
 
-    def test_file_cannot_name_another(self) -> None:
+    def test_toml_file_cannot_name_another_file(self) -> None:
         Path("darkroom.toml").write_text('darkroom_config = "other.toml"\n')
 
         assert mistakes() == ["darkroom_config: not a setting of darkroom.toml"]

@@ -92,7 +92,7 @@ class TestSizes:
             ("2026-11-28", '"2026-11-28"'),
         ],
     )
-    def test_invalid_warm_is_one_mistake_among_all(self, warm: str, shown: str) -> None:
+    def test_invalid_warm_is_one_of_the_listed_mistakes(self, warm: str, shown: str) -> None:
         toml(f"[sizes.x]\nwidth = 0\nwarm = {warm}\n[sizes.y]\nheight = 0")
 
         with pytest.raises(SettingsError) as caught:

@@ -77,7 +77,7 @@ async def test_call_is_repeated_until_the_outage_has_passed(
 
 
 @pytest.mark.parametrize("method", CALLS)
-async def test_long_outage_ends_in_its_error(
+async def test_outage_longer_than_all_pauses_raises_its_error(
     store: RetryingStore, inner: CountingStore, method: str, slept: list[float], tmp_path: Path
 ) -> None:
     inner.fail(method, 1000, is_outage=True)

@@ -28,7 +28,7 @@ async def hide(store: CountingStore, upload_id: UploadId) -> None:
     await store.inner.put(original_key(upload_id), ORIGINAL, content_type="image/jpeg", metadata=metadata)
 
 
-async def test_upload_has_variants_at_the_place_of_its_visibility_alone(
+async def test_upload_has_variants_only_at_the_path_of_its_visibility(
     *, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant, private: Variant
 ) -> None:
     await hide(store, upload_id)

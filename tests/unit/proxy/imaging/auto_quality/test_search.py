@@ -172,7 +172,7 @@ def test_rendering_reports_the_measured_quality() -> None:
     assert (files[3].measured, files[4].measured) == (None, None)
 
 
-def test_search_keeps_exif_if_asked() -> None:
+def test_search_with_exif_keeps_the_exif() -> None:
     wanted = wanting(80, Format.JPG, (150, 150), keep_exif=True)
     exif = camera_exif().tobytes()
 
