@@ -91,7 +91,7 @@ class UrlDownloader:
         self._tls: ssl.SSLContext | None = None
 
     def open(self, url: str) -> Callable[[], AbstractAsyncContextManager[Path]]:
-        """Returns the function that `Source.open` describes; it downloads `url` to a temporary file."""
+        """Returns a function for `Source.open`, which downloads `url` to a temporary file for the time of its block."""
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[Path]:

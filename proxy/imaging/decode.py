@@ -87,7 +87,8 @@ class Original:
 def decode(path: OriginalFile, tier: int, limits: Limits, *, strict: bool = False) -> Original:
     """Decodes the file at `path`, at a scale that suffices for `tier`. Of an animation, decodes the first frame.
 
-    `strict`: refuses also a JPEG that has an end marker, but lacks rows of pixels, which viewers show as grey.
+    `tier`: a side in pixels that the targets do not exceed, from `decode_tier`. `strict`: also refuses a JPEG that has
+    an end marker, but lacks rows of pixels, which viewers show as grey.
 
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """

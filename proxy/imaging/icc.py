@@ -171,7 +171,7 @@ def _tags(profile: bytes) -> dict[bytes, tuple[int, int]]:
 
 
 def _profile(space: bytes, tags: dict[bytes, bytes], version: int = 2) -> bytes:
-    """Joins `tags` to the file of a display's profile (ICC.1, 7.2 and 7.3), of version 2.4 or 4.4."""
+    """Builds the file of a display's profile from its `tags` (ICC.1, 7.2 and 7.3), in version 2.4 or 4.4."""
     tags = {b"wtpt": _xyz(_D50)} | tags
     start = 132 + 12 * len(tags)
     places: dict[bytes, int] = {}

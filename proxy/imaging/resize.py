@@ -107,18 +107,21 @@ def decode_tier(width: int | None, height: int | None, *, scaled_cheaply: bool =
 
 
 def decode_size(source: tuple[int, int], tier: int) -> tuple[int, int]:
-    """Returns the smallest size, in pixels, at which a JPEG of `source` pixels may be decoded for a tier."""
+    """Returns the smallest width and height, in pixels, at which a JPEG of `source` pixels may be decoded for `tier`.
+
+    `tier`: a side in pixels, from `decode_tier`.
+    """
     margin = SMALL_MARGIN if tier == SMALL_TIER else JPEG_MARGIN
     scale = min(1.0, margin * tier / min(source))
     return max(1, int(source[0] * scale)), max(1, int(source[1] * scale))
 
 
 def decode_scale(source: tuple[int, int], tier: int) -> float:
-    """Returns the scale, at most 1, at which libwebp decodes `source`, in pixels, for a tier."""
+    """Returns the scale, at most 1, at which libwebp decodes `source` pixels for a tier of `tier` pixels."""
     scale = WEBP_MARGIN * tier / min(source)
     return scale if scale < _WORTH_SCALING else 1.0
 
 
 def reduction_factor(source: tuple[int, int], tier: int) -> int:
-    """Returns the integer by which the sides of `source`, in pixels, may be divided for a tier."""
+    """Returns the integer by which the sides of `source`, in pixels, may be divided for a tier of `tier` pixels."""
     return max(1, int(min(source) / (REDUCED_MARGIN * tier)))

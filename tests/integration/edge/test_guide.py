@@ -10,7 +10,7 @@ from tests.http_client import http
 from tests.nginx import PROGRAM, ROOT, Answer, StubOrigin, nginx
 
 
-def test_guide_makes_nginx_use_several_servers(tmp_path: Path) -> None:
+def test_guide_makes_nginx_use_several_servers_and_the_secret(tmp_path: Path) -> None:
     need(PROGRAM, "nginx-light")
     [command] = re.findall(
         r"^sed .+?nginx\.conf$", (ROOT / "docs/guides/operator.md").read_text(), re.DOTALL | re.MULTILINE
@@ -20,6 +20,7 @@ def test_guide_makes_nginx_use_several_servers(tmp_path: Path) -> None:
     edited.write_text(shipped)
     subprocess.run(["sh", "-c", command.replace("/etc/nginx/nginx.conf", str(edited))], check=True)
     maps = [line.strip() for line in shipped.splitlines() if re.search(r'map "" \$(proxy|ingest) ', line)]
+    assert 'map "" $edge_secret { default "EDGE_SECRET"; }' in edited.read_text()
     groups = re.findall(r"upstream .+\n.+", edited.read_text())
 
     with StubOrigin() as proxies, StubOrigin() as ingests:
