@@ -58,7 +58,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio passes no other type
         super().connection_made(transport)
-        self._head_bytes = 0
+        self._head_bytes = 0  # received since the last bytes of a body; of a chunked one also extensions and trailers
         self._in_head = False
         self._refusal: Callable[[], Response] = malformed_http
         self._request_incomplete = True
@@ -75,9 +75,9 @@ class BoundedHttp(HttpToolsProtocol):
             self._reader_timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        self._head_bytes += len(data) if self._in_head else 0
+        self._head_bytes += len(data)
         super().data_received(data)  # also stops uvicorn's keep-alive timer
-        if self._in_head and self._head_bytes > HEAD_BYTES:
+        if self._request_incomplete and self._head_bytes > HEAD_BYTES:
             self._refusal = headers_too_large
             self.send_400_response("")
         elif self._ends_http_09_request(data):
@@ -95,6 +95,11 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._in_head = self._request_incomplete = True
+        self._head_bytes = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # a trailer would change the head of a request that was judged already (RFC 9110, 6.5.1)
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._in_head, self._head_bytes = False, 0
@@ -117,6 +122,10 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_headers_complete()
         if self.scope["http_version"] == "1.0":
             self.cycle.send = _Unchunked(self.cycle).send  # type: ignore[method-assign] # uvicorn has no setting for it
+
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

@@ -1,9 +1,12 @@
 """Limits of connections around bodies, and HTTP/1.0, on a real uvicorn."""
 
 import asyncio
+import json
 
 import pytest
 
+from proxy.web.bounded_http import HEAD_BYTES
+from proxy.web.variant_http import VariantHttp
 from tests.unit.proxy.web.bounded_server import GET, LARGE, POST, SOON, Connect, Hasty
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -67,3 +70,49 @@ class TestBodies:
             await client.send(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % LARGE + bytes(LARGE))
 
             assert await client.answer() == (200, str(LARGE).encode())
+
+
+CHUNKED = b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class TestChunks:
+    @pytest.mark.promise("D3")
+    @pytest.mark.parametrize(
+        ("begin", "more"),
+        [(b"0\r\n", b"X: " + b"y" * 1000 + b"\r\n"), (b"0\r\nX: ", b"y" * 1000), (b"1;", b"y" * 1000)],
+        ids=["many trailers", "a long trailer", "a chunk extension"],
+    )
+    async def test_endless_trailers_and_extensions_are_431(self, connected: Connect, begin: bytes, more: bytes) -> None:
+        async with connected() as client:
+            await client.send(CHUNKED.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+            await client.reader.readuntil(b"\r\n\r\n")  # so that the server reads what follows by itself
+            count = (HEAD_BYTES - 100) // len(more) + 1  # the last exceeds the limit, and nothing is left unread
+            await client.send(begin + more * count)
+
+            status, body = await client.answer()
+            assert (status, json.loads(body)["code"]) == (431, "headers_too_large")
+            assert await client.closed()
+
+    async def test_many_small_chunks_with_extensions_are_a_body(self, connected: Connect) -> None:
+        async with connected() as client:
+            await client.send(CHUNKED)
+            for _ in range(100):
+                await client.send(b"1;" + b"y" * 1000 + b"\r\nx\r\n")
+            await client.send(b"0\r\n\r\n")
+
+            assert await client.answer() == (200, b"100")
+
+    async def test_trailers_do_not_become_headers(self, connected: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+        seen: list[bytes] = []
+        complete = VariantHttp.on_message_complete
+
+        def on_message_complete(protocol: VariantHttp) -> None:
+            seen.extend(name for name, _ in protocol.headers)
+            complete(protocol)
+
+        monkeypatch.setattr(VariantHttp, "on_message_complete", on_message_complete)
+        async with connected() as client:
+            await client.send(CHUNKED + b"1\r\nx\r\n0\r\nAuthorization: Bearer key\r\nExpect: 100-continue\r\n\r\n")
+
+            assert await client.answer() == (200, b"1")
+        assert seen == [b"host", b"transfer-encoding"]
