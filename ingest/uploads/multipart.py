@@ -70,21 +70,26 @@ class _Preamble:
     """Text before the first boundary. It means nothing (RFC 2046, section 5.1.1), and the parser does not accept it."""
 
     def __init__(self, boundary: bytes) -> None:
-        self._first_line = re.compile(rb"(?<=[\r\n])--" + re.escape(boundary))
-        self._kept_length = len(boundary) + len(b"\n-")  # a boundary that is one byte short
-        self._kept = b"\n"
+        self._line_begin = re.compile(rb"[\r\n]--" + re.escape(boundary))
+        self._length = len(boundary) + len("\n--")
+        self._text = bytearray(b"\n")
         self.has_ended = False
 
     def skip(self, data: bytes) -> bytes:
-        """Returns `data` from the first boundary on."""
+        """Returns `data` from the first boundary on. Raises Malformed if a part comes before it.
+
+        The boundary of that part is damaged. Without the part, an upload that should be private would be public.
+        """
         if self.has_ended:
             return data
-        self._kept += data
-        if first := self._first_line.search(self._kept):
-            self.has_ended = True
-            return self._kept[first.start() :]
-        self._kept = self._kept[-self._kept_length :]
-        return b""
+        searched = max(0, len(self._text) - self._length)
+        self._text += data
+        if not (first := self._line_begin.search(self._text, searched)):
+            return b""
+        self.has_ended = True
+        if b"content-disposition" in self._text[: first.start()].lower():
+            raise Malformed("A part of the body comes before the first boundary. Begin each part with the boundary.")
+        return bytes(self._text[first.start() + 1 :])
 
 
 class _Parts:

@@ -127,6 +127,17 @@ class TestBroken:
 
         assert type(await refusal(body)) is Malformed
 
+    @pytest.mark.parametrize("split", [1, None])
+    @pytest.mark.parametrize("damaged", [b"", BOUNDARY.encode(), f" --{BOUNDARY}".encode(), b"--x"])
+    async def test_part_before_the_first_boundary_is_malformed(self, damaged: bytes, split: int | None) -> None:
+        """Ignored as a preamble, it could be the one that makes the upload private."""
+        private = part('name="visibility"', b"private").replace(f"--{BOUNDARY}".encode(), damaged, 1)
+
+        error = await refusal(private + upload_body(b"picture"), split=split)
+
+        assert type(error) is Malformed
+        assert "before the first boundary" in str(error)
+
     async def test_part_without_headers_is_ignored(self) -> None:
         assert type(await refusal(f"--{BOUNDARY}\r\n\r\npicture\r\n--{BOUNDARY}--\r\n".encode())) is MissingImage
 
