@@ -70,22 +70,30 @@ _IPTC = re.compile(rb"\x1c\x02(.)", re.DOTALL)
 _PHOTOSHOP_THUMBNAIL = re.compile(rb"8BIM\x04[\x09\x0c]")
 _XMP_NAMES = {
     _LOCATION: re.compile(
-        rb"GPS(?:L(?:at|ong)itude|Altitude\b|Dest|Area)|shotLocation|photoshop:(?:City|State|Country)"
+        rb"G[Pp][Ss](?:Lat|Long?t?itude|Position|Altitude\b|Dest|Area)|shotLocation|photoshop:(?:City|State|Country)"
         rb"|Iptc4xmp(?:Core|Ext):(?:Location|Sublocation|City|ProvinceState|Country|WorldRegion)"
+        rb"|acdsee:location|dcterms:spatial"
     ),
     _SERIAL: re.compile(rb"SerialNumber"),
     _AUTHOR: re.compile(
         rb"dc:(?:creator|rights|contributor|publisher)|photoshop:(?:Credit|AuthorsPosition|CaptionWriter|Source)"
-        rb"|OwnerName|tiff:(?:Artist|Copyright)|xmpRights:Owner|plus:(?:ImageCreator|CopyrightOwner|Licensor)"
+        rb"|OwnerName|tiff:(?:Artist|Copyright)|xmpRights:(?:Owner|WebStatement)|plus:(?:ImageCreator|CopyrightOwner|Licensor)"
         rb"|CreatorContactInfo|PersonInImage|PersonDisplayName|mwg-rs:Name|exifEX:(?:Photographer|ImageEditor)|pdf:Author"
+        rb"|xmpDM:artist|acdsee:author"
     ),
-    _TIME: re.compile(rb"(?:Create|Modify|Metadata)Date|Date(?:Created|Time(?:Original|Digitized)?)\b|stEvt:when"),
-    _DEVICE: re.compile(rb"tiff:(?:Make|Model)|CreatorTool|softwareAgent|aux:Lens|LensM"),
+    _TIME: re.compile(
+        rb"(?:Create|Modify|Metadata|Photo)Date|Date(?:Created|Time(?:Original|Digitized)?)\b|stEvt:when|dc:date"
+        rb"|GPS(?:Time|Date)Stamp"
+    ),
+    _DEVICE: re.compile(
+        rb"tiff:(?:Make|Model)|CreatorTool|softwareAgent|aux:Lens|LensM|GPano:(?:Stitching|Capture)Software"
+    ),
     _COMMENTS: re.compile(
-        rb"dc:(?:description|title|subject)|UserComment|photoshop:(?:Headline|Instructions)|hierarchicalSubject"
+        rb"dc:(?:description|title|subject)|UserComment|photoshop:(?:Headline|Instructions)|hierarchicalSubject|TagsList"
+        rb"|AltTextAccessibility|ExtDescrAccessibility|Iptc4xmpExt:Event|acdsee:(?:caption|keywords|notes)"
     ),
     _THUMBNAIL: re.compile(rb"xmpGImg:image"),
-    _PROVENANCE: re.compile(rb"dcterms:provenance"),
+    _PROVENANCE: re.compile(rb"dcterms:provenance|DigitalSourceType"),
     _PICTURE: re.compile(rb"MotionPhoto\b|MicroVideo\b|G(?:Image|Depth|Audio):Data\b"),
 }
 _NAMESPACE = re.compile(rb"""xmlns:([\w.-]{1,40})\s*=\s*["']([^"']{1,100})["']""")
@@ -98,6 +106,8 @@ _USUAL_PREFIXES = {
     b"http://ns.adobe.com/photoshop/1.0/": b"photoshop",
     b"http://ns.adobe.com/tiff/1.0/": b"tiff",
     b"http://ns.adobe.com/xap/1.0/rights/": b"xmpRights",
+    b"http://ns.adobe.com/xmp/1.0/DynamicMedia/": b"xmpDM",
+    b"http://ns.google.com/photos/1.0/panorama/": b"GPano",
     b"http://ns.useplus.org/ldf/xmp/1.0/": b"plus",
     b"http://purl.org/dc/elements/1.1/": b"dc",
     b"http://purl.org/dc/terms/": b"dcterms",
