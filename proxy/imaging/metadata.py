@@ -4,6 +4,7 @@ Pillow reports only the kinds that it knows, and of a PNG only those before the 
 block of the file itself. It raises nothing for a broken structure: it stops there, and keeps the blocks found so far.
 """
 
+import re
 import struct
 import zlib
 from binascii import unhexlify
@@ -45,6 +46,9 @@ _C2PA = b"c2pa"  # the label of a C2PA manifest store
 _MAX_LABEL = 256  # bytes in which the label is
 _MAX_PICTURES = 16  # of one file; a phone writes up to five
 _PICTURE = b"\xff\xd8\xff"
+_VIDEO = re.compile(rb"ftyp(?:mp4|isom|avc1|qt  )|MotionPhoto_Data")  # ISO's base media, and Samsung's name for it
+_ANY_PICTURE = re.compile(rb"\xff\xd8\xff|IDAT|IEND|" + _VIDEO.pattern)  # also what an editor left of a PNG
+_LONGEST = 16  # bytes of these
 _SEARCHED = 1 << 20  # bytes that are searched at a time
 _RAW_PROFILE = b"raw profile type "  # ImageMagick's keyword, older than PNG's own chunks
 
@@ -111,6 +115,8 @@ def _jpeg(file: BinaryIO) -> Iterator[Block]:
             scan = segment.start
             if segment.kind in _JPEG_METADATA:
                 yield from _jpeg_block(segment.kind, read_body(file, segment, _MAX_BLOCK))
+        if not number and _is_found(_VIDEO, file, scan):
+            yield Block(Source.PICTURE, b"")
         start = _find_picture(file, max(scan, start + len(_PICTURE)))
         if start < 0:
             return
@@ -127,6 +133,17 @@ def _find_picture(file: BinaryIO, position: int) -> int:
         position += len(data)
         tail = data[1 - len(_PICTURE) :]
     return -1
+
+
+def _is_found(pattern: re.Pattern[bytes], file: BinaryIO, position: int) -> bool:
+    """Whether the file has `pattern` at `position` or behind it."""
+    file.seek(position)
+    tail = b""
+    while data := file.read(_SEARCHED):
+        if pattern.search(tail + data):
+            return True
+        tail = data[1 - _LONGEST :]
+    return False
 
 
 def _jpeg_block(marker: bytes, body: bytes) -> Iterator[Block]:
@@ -153,6 +170,8 @@ def _png(file: BinaryIO) -> Iterator[Block]:
     for chunk in png_chunks(file, MAX_CHUNKS):
         if chunk.kind in _PNG_METADATA:
             yield from _png_block(chunk.kind, read_body(file, chunk, _MAX_BLOCK), inflated)
+        elif chunk.kind == b"IEND" and _is_found(_ANY_PICTURE, file, chunk.start):
+            yield Block(Source.PICTURE, b"")
 
 
 def _png_block(kind: bytes, body: bytes, inflated: set[bytes]) -> Iterator[Block]:
@@ -212,6 +231,9 @@ def _webp(file: BinaryIO) -> Iterator[Block]:
             yield Block(Source.XMP, read_body(file, chunk, _MAX_BLOCK))
         elif chunk.kind == b"C2PA":
             yield Block(Source.PROVENANCE, b"")
+    file.seek(4)
+    if _is_found(_ANY_PICTURE, file, 8 + int.from_bytes(file.read(4), "little")):
+        yield Block(Source.PICTURE, b"")
 
 
 def _gif(file: BinaryIO) -> Iterator[Block]:

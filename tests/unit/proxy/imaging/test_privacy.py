@@ -224,6 +224,17 @@ def test_metadata_of_pictures_behind_the_first_is_found() -> None:
     ]
 
 
+VIDEO = b"\0\0\0\x18ftypmp42" + bytes(100)
+
+
+@pytest.mark.parametrize("behind", [JPEG, png(COFFEE)[-500:], VIDEO], ids=["picture", "rest of a PNG", "video"])
+@pytest.mark.parametrize("whole", [JPEG, png(COFFEE), webp(COFFEE)], ids=["JPEG", "PNG", "WebP"])
+def test_picture_or_video_behind_the_pixels_is_found(whole: bytes, behind: bytes) -> None:
+    assert found(whole + bytes(100)) == []
+    expected = [] if whole == JPEG and behind.endswith(b"IEND\xaeB`\x82") else [PICTURE]
+    assert found(whole + bytes(100) + behind) == expected
+
+
 @pytest.mark.parametrize("before", range((1 << 20) - 4, (1 << 20) + 4))
 def test_picture_is_found_at_the_border_of_two_search_windows(before: int) -> None:
     scan = JPEG.index(b"\xff\xda") + 4
