@@ -37,6 +37,7 @@ _ICC_SEGMENT, _ICC_NAME = b"\xe2", b"ICC_PROFILE\0"
 _COLOR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
 _GREY_TYPES = (0, 4)  # of PNG's header
 _SRGB_GAMMAS = range(45_000, 46_001)  # in gAMA: encoders write 45455 beside sRGB's curve, which it approximates
+_POSSIBLE_GAMMAS = range(16, 625_000_001)  # libpng ignores others
 _UNSPECIFIED, _SRGB_PRIMARIES, _SRGB_CURVE = 2, 1, 13  # of ITU-T H.273
 _VIDEO_CURVES = (1, 6, 14, 15)
 _SAME_POINT = 0.005  # of x and y: cHRM is rounded
@@ -132,12 +133,13 @@ def _inflate(body: bytes) -> bytes | None:
 
 def _gamma_and_primaries(gamma: bytes, points: bytes, *, grey: bool) -> bytes | None:
     """Returns the profile of gAMA and cHRM, in hundred thousandths. Without one of them, sRGB's values are assumed."""
-    exponent = int.from_bytes(gamma) if len(gamma) == 4 else 0
+    stated = int.from_bytes(gamma) if len(gamma) == 4 else 0
+    exponent = stated if stated in _POSSIBLE_GAMMAS else 0
     white, primaries = D65, SRGB
     if len(points) == 32:
         x_and_y = [value / 100_000 for value in struct.unpack(">8I", points)]
-        white, *stated = zip(x_and_y[::2], x_and_y[1::2], strict=True)
-        primaries = (stated[0], stated[1], stated[2])
+        white, red, green, blue = zip(x_and_y[::2], x_and_y[1::2], strict=True)
+        primaries = (red, green, blue)
     is_srgb = grey or all(map(_near, (white, *primaries), (D65, *SRGB)))
     if not exponent:
         return None if is_srgb else _profile(grey, srgb_decode, primaries, white)

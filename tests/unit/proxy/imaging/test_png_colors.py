@@ -82,6 +82,7 @@ CHUNKS = {
     "cICP of three bytes": ((chunk(b"cICP", b"\x0c\x0d\0"),), RED),
     "cICP of linear light": ((cicp(1, 8, 0, 1),), LINEAR_RED),
     "profile before sRGB": ((SRGB, P3_CHUNK), P3_RED),
+    "impossible gAMA": ((chunk(b"gAMA", b"\xff" * 4),), RED),
     "profile before gAMA": ((gama(1.0), P3_CHUNK), P3_RED),
     "profile of text": ((iccp(bytes(200)), gama(1.0)), LINEAR_RED),
     "profile of greys": ((iccp(GREY_GAMMA_22), gama(1.0)), LINEAR_RED),
