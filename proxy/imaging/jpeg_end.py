@@ -83,7 +83,7 @@ def file_to_check(path: OriginalFile, width: int) -> BytesIO | None:
 
 
 def _raise_if_rows_are_missing(data: bytes, scans: Sequence["_Scan"]) -> None:
-    """Compares decodes of the first coefficients of each component, with different bytes behind each scan.
+    """Compares two decodes of the first coefficients of each component, with different bytes behind each scan.
 
     Further scans only add detail. They may be missing, or end early, as in a file that is shown while it is loaded.
     """
@@ -91,7 +91,7 @@ def _raise_if_rows_are_missing(data: bytes, scans: Sequence["_Scan"]) -> None:
     if {*scans[0].components} - {channel for scan in needed for channel in scan.channels}:
         raise OSError(_MISSING)
     digests = set()
-    for tail in (b"", _NOISE, _RESTARTS):
+    for tail in (b"", _NOISE + _RESTARTS):
         parts = [
             data[scan.tables : scan.start] + (data[scan.start : scan.end] + tail if scan.is_first else b"")
             for scan in scans
