@@ -6,7 +6,7 @@ import resource
 import socket
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import repeat
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def chunk(data: bytes) -> bytes:
 
 
 def rows(service: Service) -> int:
-    with sqlite3.connect(f"file:{next((service.folder / 'data').glob('*.db'))}?mode=ro", uri=True) as database:
+    with closing(sqlite3.connect(f"file:{next((service.folder / 'data').glob('*.db'))}?mode=ro", uri=True)) as database:
         (count,) = database.execute("SELECT count(*) FROM upload_jobs").fetchone()
     return int(count)
 

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -184,7 +184,7 @@ def left_behind(folder: Path, accepted: set[str]) -> list[str]:
     objects = [path for path in (data / "objects").rglob("*") if path.is_file() and path.name != INSTALLATION_KEY]
     found = [str(path) for path in objects if not accepted & set(path.parts)]
     found += [str(path) for path in (data / "tmp").rglob("*")]
-    with sqlite3.connect(f"file:{next(data.glob('*.db'))}?mode=ro", uri=True) as database:
+    with closing(sqlite3.connect(f"file:{next(data.glob('*.db'))}?mode=ro", uri=True)) as database:
         for table in ("upload_jobs", "images"):
             rows = {row for (row,) in database.execute(f"SELECT upload_id FROM {table}")}
             found += [f"{table}: {row}" for row in rows - {upload_id.replace("-", "") for upload_id in accepted}]
