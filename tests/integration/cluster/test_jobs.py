@@ -53,7 +53,7 @@ class TestNoLostJob:
 @pytest.mark.promise("C11")
 @pytest.mark.slow
 def test_live_request_does_not_wait_for_queued_warm_ups(cluster: Cluster, photograph: bytes) -> None:
-    with cluster.serve(RENDER_PROCESSES="2") as service:
+    with cluster.serve(RENDER_PROCESSES="1") as service:
         upload_ids = [upload(service, photograph) for _ in range(6)]
         last = upload_ids[-1]
 
