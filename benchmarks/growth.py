@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -16,7 +17,9 @@ from benchmarks.growth_command import COMMANDS
 from benchmarks.report import say, table
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
+from ingest.ingest_services import IngestServices, build_ingest_services
 from ingest.records import JobStatus
+from proxy.settings import Settings
 from tests.postgres import PostgresServer
 
 SIZES = (10_000, 100_000)
@@ -33,12 +36,16 @@ def main(*, rounds: int, quick: bool, million: bool = False) -> None:
             with tempfile.TemporaryDirectory() as folder, create(Path(folder)) as url:
                 say(f"growth: {count} uploads in {name}")
                 asyncio.run(synthetic.fill(url, count))
-                for query, milliseconds in asyncio.run(measure(url, count, rounds)).items():
-                    queries.setdefault(query, []).append(milliseconds)
+                for query, cost in asyncio.run(measure(url, count, folder, rounds)).items():
+                    queries.setdefault(query, []).append(cost)
                 for command in COMMANDS:
                     commands.setdefault(command, []).append(run(command, count, folder, url))
         titles = [f"{count:,}" for count in sizes]
-        table(f"{name}, ms by number of uploads", ("", *titles), ([key, *row] for key, row in queries.items()))
+        table(
+            f"{name}: ms / processor ms of this process, by number of uploads",
+            ("", *titles),
+            ([key, *row] for key, row in queries.items()),
+        )
         table(
             f"{name}: CPU ms for each upload / MiB above the start / s, by number of uploads",
             ("", *titles),
@@ -61,27 +68,29 @@ def postgres(_folder: Path) -> Iterator[str]:
         server.stop()
 
 
-async def measure(url: str, count: int, rounds: int) -> dict[str, float]:
-    """Milliseconds of each query: the median of the rounds after one that fills caches."""
+async def measure(url: str, count: int, folder: str, rounds: int) -> dict[str, str]:
+    """The cost of each query: the medians of the rounds after one that fills caches."""
+    ingest = build_ingest_services(Settings(data_dir=folder, database_url=url))
     database = Database(url, deadline=DEADLINE)
     repository = JobRepository(database)
+    ingest = replace(ingest, database=database, repository=repository)
     last = synthetic.cursor_after(count, count * 99 // 100)
     queries: dict[str, Callable[[], Awaitable[object]]] = {
         "list, first page": lambda: repository.newest(20),
         "list, page at 99 %": lambda: repository.newest(20, last),
-        "`/metrics`: jobs": lambda: _metrics(repository),
+        "`/metrics`": lambda: _scrape(ingest),
         "reconciler": lambda: _stalled(repository),
         "next job": repository.next_pending,
     }
     try:
-        return {name: await _median_ms(work, rounds) for name, work in queries.items()}
+        return {name: await _median_cost(work, rounds) for name, work in queries.items()}
     finally:
         await database.close()
 
 
-async def _metrics(repository: JobRepository) -> None:
-    await repository.count()
-    await repository.oldest_pending()
+async def _scrape(ingest: IngestServices) -> None:
+    await asyncio.gather(ingest.collect_jobs(), ingest.collect_queue())
+    await ingest.proxy.metrics.exposition()
 
 
 async def _stalled(repository: JobRepository) -> None:
@@ -89,13 +98,14 @@ async def _stalled(repository: JobRepository) -> None:
         await repository.find_stalled(status)
 
 
-async def _median_ms(work: Callable[[], Awaitable[object]], rounds: int) -> float:
-    taken = []
+async def _median_cost(work: Callable[[], Awaitable[object]], rounds: int) -> str:
+    taken, cpu = [], []
     for _ in range(rounds + 1):
-        start = time.perf_counter()
+        start, cpu_start = time.perf_counter(), time.process_time()
         await work()
         taken.append(1000 * (time.perf_counter() - start))
-    return median(taken[1:])
+        cpu.append(1000 * (time.process_time() - cpu_start))
+    return f"{median(taken[1:]):.1f} / {median(cpu[1:]):.1f}"
 
 
 def run(command: str, count: int, folder: str, url: str) -> str:
