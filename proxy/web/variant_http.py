@@ -46,7 +46,8 @@ class VariantHttp(BoundedHttp):
             return
         self._is_hit = True
         head, body = hit
-        self.transport.writelines((head, self._date(), body))
+        # Not an empty body: asyncio of Python 3.12 and 3.13 would try for ever to send its no bytes.
+        self.transport.writelines((head, self._date(), body) if body else (head, self._date()))
         self.expect_reader()
 
     def on_message_complete(self) -> None:
