@@ -97,7 +97,7 @@ def decode(path: OriginalFile, tier: int, limits: Limits, *, strict: bool = Fals
             keep_as_stored(image)
         size = image.size
         exif, orientation = read_exif(image, path)
-        if strict and image.format in _JPEG and (checked := file_to_check(path, image.width)):
+        if strict and image.format in _JPEG and (checked := file_to_check(path, *image.size)):
             image.fp = checked  # type: ignore[attr-defined] # of ImageFile alone
         pixels, scale, profile = _decode_opened(image, path, read_profile(path), tier)
         if image.format in _JPEG:  # the frames of an MPO are no animation

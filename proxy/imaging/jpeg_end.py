@@ -26,13 +26,14 @@ _TAILS = (  # no other marker; a decoder fills up with zeros before the last one
     _END,
 )
 _ONES = b"\xff\0"  # a byte of a scan. No code has only ones: a decoder takes 34 of them for a block without a pixel
-_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # not within a scan (ITU-T T.81, B.1.1.5)
-_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # searched 20 times as fast
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # not within a scan (ITU-T T.81, B.1.1.5), nor a fill byte
 _FRAMES, _PROGRESSIVE, _ARITHMETIC = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}, {0xC2, 0xCA}, {0xC9, 0xCA}
 _SCAN = 0xDA
 _SEGMENTS = {0xC4, 0xCC, 0xDB, 0xDC, 0xDD, 0xFE, *_FRAMES, *range(0xE0, 0xF0), _SCAN}
 _MISSING = "pixels are missing"
 _BAND = 64  # rows
+_MAX_SEGMENTS = 5000
+_MOST_CHECKED = 50_000_000  # pixels of a progressive JPEG: its check takes a second for twice as many
 _LAST_ROWS = 2  # of blocks, which may be damaged: one or two rows, as colour is halved or not
 
 
@@ -63,12 +64,14 @@ def decode_without_end(path: OriginalFile, size: tuple[int, int]) -> tuple[Image
     return image, scale
 
 
-def file_to_check(path: OriginalFile, width: int) -> BytesIO | None:
+def file_to_check(path: OriginalFile, width: int, height: int) -> BytesIO | None:
     """Returns the file with a few bytes instead of its end, so that its decoder raises if rows of pixels are missing.
 
-    The bytes suffice for at most eight rows: a damaged bit may cost some blocks. `width`: of the image, in pixels.
+    The bytes suffice for at most eight rows: a damaged bit may cost some blocks. `width` and `height`: of the image, in
+    pixels.
+
     Returns None where this is impossible: without an end, for arithmetic coding, and for several scans, which are
-    checked here. Raises OSError if one of them lacks rows.
+    checked here up to `_MOST_CHECKED` pixels. Raises OSError if one of them lacks rows.
     """
     with path.open("rb") as original:
         data = original.read()
@@ -76,13 +79,18 @@ def file_to_check(path: OriginalFile, width: int) -> BytesIO | None:
     if not scans or any(scan.frame in _ARITHMETIC for scan in scans):
         return None
     if scans[0].frame in _PROGRESSIVE or len(scans[0].channels) < len(scans[0].components):
-        _raise_if_rows_are_missing(data, scans)
+        if width * height <= _MOST_CHECKED:
+            _raise_if_rows_are_missing(memoryview(data), scans)
     elif data.startswith(_END, scans[0].end):
-        return BytesIO(data[: scans[0].end] + _ONES * (width // 2))
+        file = BytesIO()
+        file.write(memoryview(data)[: scans[0].end])
+        file.write(_ONES * (width // 2))
+        file.seek(0)
+        return file
     return None
 
 
-def _raise_if_rows_are_missing(data: bytes, scans: Sequence["_Scan"]) -> None:
+def _raise_if_rows_are_missing(data: memoryview, scans: Sequence["_Scan"]) -> None:
     """Compares two decodes of the first coefficients of each component, with different bytes behind each scan.
 
     Further scans only add detail. They may be missing, or end early, as in a file that is shown while it is loaded.
@@ -90,16 +98,21 @@ def _raise_if_rows_are_missing(data: bytes, scans: Sequence["_Scan"]) -> None:
     needed = [scan for scan in scans if scan.is_first]
     if {*scans[0].components} - {channel for scan in needed for channel in scan.channels}:
         raise OSError(_MISSING)
+    if len(needed) > len(scans[0].components):
+        return  # hostile: scans that repeat each other would each be decoded twice more
     digests = set()
     for tail in (b"", _NOISE + _RESTARTS):
-        parts = [
-            data[scan.tables : scan.start] + (data[scan.start : scan.end] + tail if scan.is_first else b"")
-            for scan in scans
-        ]
-        with Image.open(BytesIO(b"".join(parts) + _END), formats=("JPEG",)) as image:
+        file = BytesIO()
+        for scan in scans:
+            file.write(data[scan.tables : scan.start])
+            if scan.is_first:
+                file.write(data[scan.start : scan.end])
+                file.write(tail)
+        file.write(_END)
+        with Image.open(file, formats=("JPEG",)) as image:
             draft(image, (1, 1))
             image.load()
-            digests.add(_digest(image.crop((0, 0, image.width, image.height - _LAST_ROWS))))
+            digests.add(_digest(image.crop((0, 0, image.width, max(0, image.height - _LAST_ROWS)))))
     if len(digests) > 1:
         raise OSError(_MISSING)
 
@@ -139,9 +152,13 @@ class _Scan(NamedTuple):
 
 
 def _scans(data: bytes) -> Iterator[_Scan]:
-    """Yields the scans of the first picture, until something else than a segment follows."""
-    position, tables, frame, components = 2, 0, 0, b""
-    while (found := _MARKER.search(data, position)) and (marker := found[1][0]) in _SEGMENTS:
+    """Yields the scans of the first picture, until something else than a segment follows. Raises OSError for too many
+    segments.
+    """
+    position, tables, frame, components, segments = 2, 0, 0, b"", 0
+    while (found := _MARKER.search(data, position)) and (marker := data[found.end() - 1]) in _SEGMENTS:
+        if (segments := segments + 1) > _MAX_SEGMENTS:
+            raise OSError("too many segments")
         length = int.from_bytes(data[found.end() : found.end() + 2])
         body = data[found.end() + 2 : found.end() + length]
         position = found.end() + length
@@ -149,7 +166,7 @@ def _scans(data: bytes) -> Iterator[_Scan]:
             frame, components = marker, body[6 : 6 + 3 * body[5] : 3]
         elif marker == _SCAN:
             count = body[0]
-            after = _AFTER_SCAN.search(data, position)
+            after = _MARKER.search(data, position)
             position = after.start() if after else len(data)
             channels, (first, last, bits) = body[1 : 1 + 2 * count : 2], body[1 + 2 * count : 4 + 2 * count]
             yield _Scan(tables, found.start(), position, frame, components, channels, first, last, bits)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from proxy.errors import Undecodable
 from proxy.imaging.inspect import inspect
+from proxy.imaging.limits import Limits
 from tests.photographs import photograph
 from tests.pictures import animated, chunk, jpeg, png, raw_png
 from tests.unit.proxy.imaging.reference import LIMITS, on_disk, rendered, target
@@ -288,6 +289,29 @@ def test_progressive_jpeg_with_an_end_marker_needs_the_mean_colours_alone() -> N
     with on_disk(whole[: others[2][1] - 20] + b"\xff\xd9") as path:
         inspect(path, LIMITS)
     with on_disk(whole[:start] + whole[end:]) as path, pytest.raises(Undecodable):
+        inspect(path, LIMITS)
+
+
+def test_low_progressive_jpeg_is_accepted() -> None:
+    with on_disk(jpeg(PHOTOGRAPH.resize((640, 8)), progressive=True)) as path:
+        inspect(path, Limits(1, 1000))
+
+
+def test_fill_bytes_and_segments_behind_a_scan_cost_little() -> None:
+    """They cost 17 s and 10 s when each search began with all fill bytes that follow, and segments were unlimited."""
+    whole = JPEGS["progressive"]
+    _, end = scans_of(whole)[0]
+    with on_disk(whole[:end] + b"\xff\xfe\0\2" + bytes([255]) * 300_000 + b"\0" + whole[end:]) as path:
+        inspect(path, LIMITS)
+    with on_disk(whole[:end] + b"\xff\xfe\0\2" * 1_000_000 + whole[end:]) as path, pytest.raises(Undecodable):
+        inspect(path, LIMITS)
+
+
+def test_progressive_jpeg_with_repeated_scans_is_not_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = JPEGS["progressive"]
+    start, end = scans_of(whole)[0]
+    monkeypatch.setattr("proxy.imaging.jpeg_end._digest", None)
+    with on_disk(whole[:end] + whole[start:end] * 4 + whole[end:]) as path:
         inspect(path, LIMITS)
 
 
