@@ -54,10 +54,11 @@ def inspect(path: OriginalFile, limits: Limits) -> Inspection:
 
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
-    path = with_true_end(path)
-    header = read_header(path)
+    readable = with_true_end(path)
+    files = [path] if readable is path else [path, readable]
+    header = read_header(readable)
     tier = _PLACEHOLDER_SIDE if header and header.is_scaled_cheaply else DECODE_TIER
-    original = decode(path, tier, limits, strict=True)
+    original = decode(readable, tier, limits, strict=True)
     by_pillow = not vips.is_installed() or header is None or header.kind.endswith("16")
     if original.format is SourceFormat.PNG and by_pillow:  # libvips refuses missing rows itself
         raise_if_rows_are_missing(pixel_chunks(path))
@@ -72,7 +73,7 @@ def inspect(path: OriginalFile, limits: Limits) -> Inspection:
         color=_mean_color(image),
         alpha=is_transparent(original.pixels),
         animated=original.animated,
-        private=list(private_metadata(path)),
+        private=list(private_metadata(*files)),  # the original is stored as it is
         private_exif=list(private_exif(original.exif_bytes())),
     )
 

@@ -131,9 +131,9 @@ _PNG_KEYWORDS = {
 }
 
 
-def private_metadata(path: OriginalFile) -> list[Private]:
-    """Returns the kinds in the file at `path`. Raises OSError if it cannot be read."""
-    return _in_order(kind for block in metadata_blocks(path) for kind in _kinds_in_block(block))
+def private_metadata(*paths: OriginalFile) -> list[Private]:
+    """Returns the kinds in the files at `paths`, together. Raises OSError if one cannot be read."""
+    return _in_order(kind for path in paths for block in metadata_blocks(path) for kind in _kinds_in_block(block))
 
 
 def private_exif(exif: bytes | None) -> list[Private]:

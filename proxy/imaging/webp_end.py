@@ -32,7 +32,8 @@ def _repair(file: BinaryIO) -> bytes | None:
     """Returns the file with true lengths; None if they are true already, or if pixels are missing."""
     file.seek(4)
     stated = _LENGTH + int.from_bytes(file.read(4), "little")
-    limit = min(stated, file.seek(0, os.SEEK_END))
+    size = file.seek(0, os.SEEK_END)
+    limit = min(stated, size)
     end, kinds, cut = _START, set[bytes](), None
     for chunk in webp_chunks(file, _MAX_CHUNKS):
         if chunk.start + chunk.length > limit:
@@ -40,7 +41,8 @@ def _repair(file: BinaryIO) -> bytes | None:
             break
         kinds.add(chunk.kind)
         end = chunk.start + chunk.length + chunk.length % 2
-    is_whole = kinds.intersection(_STILL) or (_FRAME in kinds and (cut is None or cut.kind in _METADATA))
+    has_all_frames = cut.kind in _METADATA if cut else stated <= size
+    is_whole = kinds.intersection(_STILL) or (_FRAME in kinds and has_all_frames)
     if not is_whole or (cut is None and end == stated <= limit):
         return None
     file.seek(_START)

@@ -63,7 +63,16 @@ def test_webp_without_its_last_pixels_is_refused(name: str) -> None:
             inspect(path, LIMITS)
 
 
-def test_animated_webp_cut_off_in_a_frame_is_refused() -> None:
+@pytest.mark.promise("A1")
+def test_animated_webp_without_its_last_frame_is_refused() -> None:
     whole = animated(PHOTOGRAPH, "WEBP")
-    with pytest.raises(Undecodable):
-        rendered(whole[:-20], WANTED)
+    frame = whole.rindex(b"ANMF")
+    for cut in (whole[:-20], whole[:frame], whole[: frame + 5], whole[: frame + 8]):
+        with on_disk(cut) as path, pytest.raises(Undecodable):
+            inspect(path, LIMITS)
+
+
+def test_metadata_beyond_the_length_that_a_webp_states_is_reported() -> None:
+    whole = FILES["lossy"]
+    with on_disk(with_length(whole, 0, whole.rindex(b"EXIF") + 4)) as path:
+        assert "location" in inspect(path, LIMITS).private
