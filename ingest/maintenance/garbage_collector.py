@@ -242,8 +242,9 @@ class Collector:
         return True
 
     async def _withdraw(self, upload_id: UploadId) -> None:
+        # Not `withdrawn`, which waits two seconds for each: the original is long gone, so no variant is on its way.
         await self._variant_service.withdraw(upload_id)
-        await self._cdn.invalidate([upload_tag(upload_id)], withdrawn=True)
+        await self._cdn.invalidate([upload_tag(upload_id)])
 
     async def _has_old_variants(self, upload_id: UploadId) -> bool:
         """Whether there are variants, and all of them are old."""
