@@ -158,8 +158,9 @@ class UploadService:
 
     async def _delete_rows(self, upload_id: UploadId) -> None:
         await self._repository.delete(upload_id)
-        await self._store.delete(fields_key(upload_id))  # a concurrent change may have written them again
-        if await exists(self._store, original_key(upload_id)):  # a change of its focus wrote it again
+        # A concurrent change may have written one of them again. Not just a deletion: in a bucket with versioning, that
+        # would leave a marker even if there was nothing.
+        if any([await exists(self._store, key) for key in (original_key(upload_id), fields_key(upload_id))]):
             await self._variant_service.delete_upload(upload_id)
             await self._cdn.invalidate([upload_tag(upload_id)], withdrawn=True)
 
