@@ -176,14 +176,19 @@ class Link:
 
 
 class S3Link(Link):
-    """A Link that parses HTTP: `answer` may respond to a request instead of the store, by method and path."""
+    """A Link that parses HTTP: `answer` may respond to a request instead of the store, by method and path.
+
+    Requests for which `holds` returns True wait until it returns False.
+    """
 
     def __init__(self, target: int) -> None:
         super().__init__(target)
         self.answer: Callable[[str, str], bytes | None] = lambda _method, _path: None
+        self.holds: Callable[[str, str], bool] = lambda _method, _path: False
 
     def heal(self) -> None:
         self.answer = lambda _method, _path: None
+        self.holds = lambda _method, _path: False
         super().heal()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -191,6 +196,8 @@ class S3Link(Link):
         head = await reader.readuntil(b"\r\n\r\n")
         line, _, fields = head.partition(b"\r\n")
         method, path, _ = line.decode().split(" ", 2)
+        while self.holds(method, path):
+            await asyncio.sleep(_STEP)
         if (reply := self.answer(method, path)) is None:
             await self._connect(reader, writer, line + b"\r\nConnection: close\r\n" + fields)
             return

@@ -1,10 +1,13 @@
 """A store that refuses or damages single objects: other uploads are not affected."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from proxy.storage.circuit_breaker import FAILURES
+from proxy.storage.s3 import _SLOTS
+from tests.client import until
 from tests.cluster import Cluster
 from tests.faults.judge import Judge
 from tests.faults.proxy import S3Link, s3_error
@@ -48,6 +51,30 @@ class TestRefusedObjects:
 
         assert upload(service).status_code == 201
         assert service.metric("darkroom_store_circuit_open") == 0
+
+    def test_originals_without_answers_delay_no_stored_variant(
+        self, cluster: Cluster, link: S3Link, judge: Judge
+    ) -> None:
+        settings = {"WARM_UP": "false", "MEMORY_CACHE_MB": "0", "S3_ENDPOINT_URL": link.url}
+        with cluster.serve("without memory", **settings) as service:
+            sound, *slow = [uploaded(service) for _ in range(_SLOTS["reads"] + 6)]
+            assert judge.outcomes(urls(service, sound, NAMES)) == {"ok"}
+            until(lambda: len(cluster.objects(f"images/{sound}")) == len(NAMES))
+            held = set()
+
+            def holds(method: str, path: str) -> bool:
+                is_download = method == "GET" and "/originals/" in path
+                held.update([path] if is_download else [])
+                return is_download
+
+            link.holds = holds
+            with ThreadPoolExecutor(len(slow)) as pool:
+                cold = [pool.submit(http.get, url) for each in slow for url in urls(service, each, NAMES[:1])]
+                until(lambda: len(held) >= _SLOTS["downloads"])
+                time.sleep(0.5)  # for the others, if they could also begin
+                assert judge.outcomes(urls(service, sound, NAMES)) == {"ok"}
+                link.heal()
+                assert {one.result().status_code for one in cold} <= {200, 503, 504}
 
 
 @pytest.mark.promise("C9")
