@@ -2,15 +2,15 @@
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from unittest.mock import AsyncMock
 
 import httpx
 import PIL.Image
 import pytest
+from sqlalchemy import update
 
+from ingest.catalog.tables import SecondsAgo, upload_jobs
 from ingest.records import JobStatus
 from ingest.serialization.placeholder import data_url
 from proxy.imaging.inspect import inspect
@@ -195,14 +195,16 @@ async def test_upload_is_counted_in_metrics(service: Service) -> None:
     assert float(jobs[1]) == (await service.ingest.repository.count())[JobStatus.PENDING] > 0
 
 
-async def test_age_of_the_oldest_job_uses_the_database_clock(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    await service.upload(image_bytes())
-    monkeypatch.setattr("ingest.catalog.database.now", AsyncMock(return_value=datetime.now(UTC) + timedelta(days=1)))
+async def test_wait_of_the_oldest_job_is_in_metrics(service: Service) -> None:
+    upload_id = (await service.upload(image_bytes())).json()["uploadId"]
+    async with service.ingest.database.transaction() as connection:
+        oldest = update(upload_jobs).where(upload_jobs.c.upload_id == upload_id)
+        await connection.execute(oldest.values(created_at=SecondsAgo(86_400)))
 
     metrics = (await service.get("/metrics")).text
 
     [age] = re.findall(r"^darkroom_oldest_job_seconds (\S+)$", metrics, re.MULTILINE)
-    assert float(age) >= 86_400
+    assert 86_400 <= float(age) < 86_500
 
 
 async def test_focus_is_returned_and_kept_in_the_metadata_of_the_original(service: Service) -> None:
