@@ -52,6 +52,10 @@ def test_pages_lead_to_the_oldest_upload_and_back(page: Page, service: Service) 
     expect(page.get_by_role("status")).to_have_text("Page 1 of recent uploads")
     assert linked(page) == all_ids[:12]
 
+    older.dblclick()
+    expect(page.get_by_role("status")).to_have_text("Page 2 of recent uploads")
+    assert linked(page) == all_ids[12:24]
+
 
 def test_linked_upload_opens_and_stays_open_after_a_reload(page: Page, service: Service) -> None:
     wanted = ids(service)[3]

@@ -44,7 +44,10 @@ export class Recent {
     this.#context = context;
     const { older, newer, retry, filters, showAll, selection } = this.#parts;
     this.#selection = new Selection(selection, { ...context, onClear: () => this.#updateSelection() });
-    older.addEventListener("click", () => this.#goTo([...this.#cursors, this.#olderCursor]));
+    older.addEventListener("click", () => {
+      if (this.#olderCursor === this.#cursors.at(-1)) return; // a second click, before the page is there
+      this.#goTo([...this.#cursors, this.#olderCursor]);
+    });
     newer.addEventListener("click", () => this.#goTo(this.#cursors.slice(0, -1)));
     retry.addEventListener("click", () => this.refresh());
     filters.addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
@@ -108,6 +111,7 @@ export class Recent {
   async #goTo(cursors) {
     this.#cursors = cursors;
     await this.refresh();
+    if (cursors !== this.#cursors) return; // superseded by a later click
     this.#parts.title.focus();
     this.#context.announce(`Page ${cursors.length} of recent uploads`);
   }
