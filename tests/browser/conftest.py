@@ -68,6 +68,7 @@ def open_page(chromium: Browser, service: Service, complaints: Complaints) -> It
 
     yield open_in_context
     for context in contexts:
+        complaints.wait(context.pages[0])
         context.close()
 
 

@@ -52,6 +52,7 @@ def page(chromium: Browser, service: Service, complaints: Complaints) -> Iterato
         page.locator("input").set_input_files(FILE)
         page.evaluate("window.file = document.querySelector('input').files[0]")
         yield page
+        complaints.wait(page)
 
 
 def test_upload_reports_progress_and_shows_the_picture(page: Page, service: Service) -> None:

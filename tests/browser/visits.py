@@ -1,6 +1,7 @@
 """Helpers for visits to the page: collected browser errors, screenshots, and waits."""
 
 import re
+import time
 from pathlib import Path
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
@@ -36,12 +37,20 @@ class Complaints:
         """Allows 404 for the variants of an upload that is deleted, perhaps while the page loads them."""
         self._allowed.append(f"404 (Not Found) {self._origin}/images/{upload_id}/")
 
+    def wait(self, page: Page) -> None:
+        """Waits for expected messages, which may come after what caused them. `page`: any that is open."""
+        deadline = time.monotonic() + 5
+        while self._missing() and time.monotonic() < deadline:
+            page.wait_for_timeout(50)
+
     def check(self) -> None:
         known = (*self._expected, *self._allowed)
         unexpected = [each for each in self._heard if not any(text in each for text in known)]
         assert not unexpected, "\n".join(unexpected)
-        for text in self._expected:
-            assert any(text in each for each in self._heard), f"expected: {text}"
+        assert self._missing() == []
+
+    def _missing(self) -> list[str]:
+        return [text for text in self._expected if not any(text in each for each in self._heard)]
 
     def _console(self, message: ConsoleMessage) -> None:
         where = message.location["url"]
