@@ -175,7 +175,10 @@ class StubOrigin:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer((address, port or free_port()), Handler)
+        class Server(ThreadingHTTPServer):
+            request_queue_size = 128  # with 5, a busy machine drops connections of a herd, and nginx times out
+
+        self._server = Server((address, port or free_port()), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_port
         self.url = f"http://{address}:{self.port}"
