@@ -14,7 +14,6 @@ from ingest.records import JobStatus
 _COUNTED = 10_000
 """Jobs of one status that are counted one by one, so that a count takes 20 ms whatever the number of uploads."""
 
-
 _FRESH_SECONDS = 60
 """How long the number of all uploads is kept. SQLite takes 20 ms for each million to count them."""
 
