@@ -121,7 +121,7 @@ def _become(request: dict[str, Any], told: int, stdout: int, stderr: int) -> Non
         os.close(descriptor)
     os.chdir(request["folder"])
     os.environ.clear()  # noqa: TID251 - a new program's environment
-    os.environ.update(request["environment"])  # noqa: TID251 - the same
+    os.environ.update(request["environment"])  # noqa: TID251 - a new program's environment
     tempfile.tempdir = None  # TMPDIR may be another
     sys.argv = [str(Path(sys.executable).with_name("darkroom")), *request["arguments"]]
     import_module("ingest.__main__").main()

@@ -37,7 +37,7 @@ class NginxCaches:
         self._names = [*_names(sizes)]
         self._threads = anyio.CapacityLimiter(_THREADS)
 
-    async def invalidate(self, tags: Sequence[str], *, withdrawn: bool = False) -> None:  # noqa: ARG002
+    async def invalidate(self, tags: Sequence[str], *, withdrawn: bool = False) -> None:  # noqa: ARG002 - the port has it
         """Twice also if not `withdrawn`, because it costs nothing: a variant with an old focus would stay, too."""
         uploads = [upload_id for tag in tags if (upload_id := parse_upload_id(tag.removeprefix(UPLOAD_TAG)))]
         if not uploads:

@@ -16,6 +16,7 @@ from proxy.imaging.png import save_png
 from proxy.imaging.target import Target
 from proxy.model import ColorSpace, Format
 
+# One row of a block's coefficients a line.
 # fmt: off
 ROBIDOUX = (
     16, 16, 16, 18, 25, 37, 56, 85,

@@ -43,6 +43,7 @@ _MAX_VALUE = 64  # bytes of a value that are checked for content
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
 _USER_COMMENT = 0x9286
+# One kind a line.
 # fmt: off
 _EXIF_TAGS = {
     0xA431: _SERIAL, 0xA435: _SERIAL, 0xC62F: _SERIAL, 0x927C: _SERIAL, 0xA420: _SERIAL,

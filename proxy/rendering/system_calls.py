@@ -10,6 +10,8 @@ import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+# Several calls a line: one a line would be two hundred lines.
+# fmt: off
 _X86_64_ALLOWED = {
     "read": 0, "write": 1, "close": 3, "fstat": 5, "poll": 7, "lseek": 8, "munmap": 11, "brk": 12, "rt_sigaction": 13,
     "rt_sigprocmask": 14, "rt_sigreturn": 15, "pread64": 17, "writev": 20, "sched_yield": 24, "mremap": 25,
@@ -17,7 +19,7 @@ _X86_64_ALLOWED = {
     "sigaltstack": 131, "gettid": 186, "futex": 202, "sched_getaffinity": 204, "restart_syscall": 219,
     "clock_gettime": 228, "clock_nanosleep": 230, "exit_group": 231, "ppoll": 271, "set_robust_list": 273,
     "preadv": 295, "getrandom": 318, "membarrier": 324, "preadv2": 327, "rseq": 334,
-}  # fmt: skip
+}
 _X86_64_KILLED = {
     "shmget": 29, "shmat": 30, "socket": 41, "connect": 42, "accept": 43, "sendto": 44, "recvfrom": 45, "sendmsg": 46,
     "bind": 49, "listen": 50, "socketpair": 53, "fork": 57, "vfork": 58, "execve": 59, "kill": 62, "ptrace": 101,
@@ -28,11 +30,11 @@ _X86_64_KILLED = {
     "process_vm_writev": 311, "finit_module": 313, "memfd_create": 319, "kexec_file_load": 320, "bpf": 321,
     "execveat": 322, "userfaultfd": 323, "pidfd_send_signal": 424, "io_uring_setup": 425, "io_uring_enter": 426,
     "io_uring_register": 427, "pidfd_open": 434, "pidfd_getfd": 438,
-}  # fmt: skip
+}
 _X86_64_CHECKED = {
     "mmap": 9, "mprotect": 10, "clone": 56, "fcntl": 72, "tgkill": 234, "newfstatat": 262, "prlimit64": 302,
     "clone3": 435,
-}  # fmt: skip
+}
 _AARCH64_ALLOWED = {
     "dup": 23, "close": 57, "lseek": 62, "read": 63, "write": 64, "writev": 66, "pread64": 67, "preadv": 69,
     "ppoll": 73, "fstat": 80, "exit": 93, "exit_group": 94, "futex": 98, "set_robust_list": 99, "nanosleep": 101,
@@ -40,7 +42,7 @@ _AARCH64_ALLOWED = {
     "restart_syscall": 128, "sigaltstack": 132, "rt_sigaction": 134, "rt_sigprocmask": 135, "rt_sigreturn": 139,
     "getrusage": 165, "getpid": 172, "gettid": 178, "recvmsg": 212, "brk": 214, "munmap": 215, "mremap": 216,
     "madvise": 233, "getrandom": 278, "membarrier": 283, "preadv2": 286, "rseq": 293,
-}  # fmt: skip
+}
 _AARCH64_KILLED = {
     "umount2": 39, "mount": 40, "pivot_root": 41, "chroot": 51, "unshare": 97, "kexec_load": 104, "init_module": 105,
     "delete_module": 106, "ptrace": 117, "kill": 129, "tkill": 130, "rt_sigqueueinfo": 138, "shmget": 194,
@@ -51,11 +53,12 @@ _AARCH64_KILLED = {
     "finit_module": 273, "memfd_create": 279, "bpf": 280, "execveat": 281, "userfaultfd": 282,
     "kexec_file_load": 294, "pidfd_send_signal": 424, "io_uring_setup": 425, "io_uring_enter": 426,
     "io_uring_register": 427, "pidfd_open": 434, "pidfd_getfd": 438,
-}  # fmt: skip
+}
 _AARCH64_CHECKED = {
     "fcntl": 25, "newfstatat": 79, "tgkill": 131, "clone": 220, "mmap": 222, "mprotect": 226, "prlimit64": 261,
     "clone3": 435,
-}  # fmt: skip
+}
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)

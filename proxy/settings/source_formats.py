@@ -12,7 +12,7 @@ def read_source_formats(value: Any) -> tuple[SourceFormat, ...]:
     """Reads a comma-separated text or a list, in the order of SourceFormat. Raises ValueError."""
     given = value.split(",") if isinstance(value, str) else value
     if not isinstance(given, (list, tuple)):
-        raise ValueError("give a list of formats, or one text with commas between them")  # noqa: TRY004 - pydantic's
+        raise ValueError("give a list of formats, or one text with commas between them")  # noqa: TRY004 - pydantic collects ValueError alone
     names = {str(name).strip() for name in given} - {""}
     if wrong := sorted(names - set(SourceFormat)):
         raise ValueError(f"give formats out of {', '.join(SourceFormat)}, not {', '.join(wrong)}")

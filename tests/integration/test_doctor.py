@@ -71,9 +71,7 @@ def test_doctor_names_failed_dependencies_and_checks_the_rest(tmp_path: Path) ->
 
     failed = {name for name, (verdict, _) in found.items() if verdict == "failed"}
     assert code == 1
-    assert failed == {
-        *STORE, "database", "queue", "queue, sharing", "CDN, missing", "CDN, stored"
-    }  # fmt: skip
+    assert failed == {*STORE, "database", "queue", "queue, sharing", "CDN, missing", "CDN, stored"}
     assert found["clock"][0] == "warning"
     assert found["codecs"][0] == "ok"
     assert "hunter2" not in json.dumps(found)

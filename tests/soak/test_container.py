@@ -231,10 +231,16 @@ def test_first_process_at_sigterm_exits_with_0(engine: Engine, command: str, sec
 
 def test_image_has_no_tools_and_no_secrets(engine: Engine) -> None:
     looked = engine.call(
-        "run", "--rm", *HARDENED, "--entrypoint", "sh", "darkroom", "-c",
+        "run",
+        "--rm",
+        *HARDENED,
+        "--entrypoint",
+        "sh",
+        "darkroom",
+        "-c",
         "for name in cc gcc ld make strip git curl; do command -v $name; done; find / -xdev -name .env -o -name .git;"
         "find /app /data -maxdepth 1; find /root /tmp -type d -name pip; find /app/.venv -type d -name tests",
-    )  # fmt: skip
+    )
     assert set(looked.stdout.split()) == {"/app", "/app/.venv", "/app/sbom.json", "/data"}
 
     [image] = json.loads(engine.call("image", "inspect", "darkroom").stdout)

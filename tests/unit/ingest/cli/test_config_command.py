@@ -49,7 +49,7 @@ def test_each_setting_has_value_and_origin(monkeypatch: pytest.MonkeyPatch, fold
     assert settings.keys() == {
         *(name.upper() for name in Settings.model_fields.keys() - {"quality", "size_tables", "widths"}),
         *("quality", "sizes", "widths"),
-    }  # fmt: skip
+    }
     assert settings["MAX_WAITING"] == {"value": 3, "origin": "darkroom.toml"}
     assert settings["MIN_SIDE"] == {"value": 50, "origin": ".env"}
     assert settings["LOG_LEVEL"] == {"value": "error", "origin": "LOG_LEVEL_FILE"}

@@ -135,10 +135,13 @@ def test_palette_transparency_is_kept(format: Format) -> None:
     assert color_at(image, 0.8, 0.5) == pytest.approx((0, 0, 255), abs=SAME_COLOR)
 
 
-@pytest.mark.parametrize(("background", "left", "right"), [
-    ("#ffffff", (255, 255, 255), (127, 127, 255)),
-    ("#204060", (32, 64, 96), (16, 32, 176)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("background", "left", "right"),
+    [
+        ("#ffffff", (255, 255, 255), (127, 127, 255)),
+        ("#204060", (32, 64, 96), (16, 32, 176)),
+    ],
+)
 def test_transparency_is_composited_over_the_background_in_jpeg(
     background: str, left: tuple[int, ...], right: tuple[int, ...]
 ) -> None:

@@ -65,8 +65,12 @@ def test_plain_url_is_sqlalchemys(scheme: str) -> None:
 
     assert url.drivername == "postgresql+asyncpg"
     assert (url.username, url.password, url.host, url.port, url.database) == (
-        "user", "p@ss/w#rd", "db.example", 6432, "shop"
-    )  # fmt: skip
+        "user",
+        "p@ss/w#rd",
+        "db.example",
+        6432,
+        "shop",
+    )
     assert url.query == {}
 
 

@@ -199,8 +199,10 @@ class TestWidths:
         sizes = load_settings().sizes
 
         assert list(sizes.values()) == [
-            Size("card", 30, 20, Fit.COVER), Size("w320", 320, None, Fit.INSIDE), Size("w640", 640, None, Fit.INSIDE)
-        ]  # fmt: skip
+            Size("card", 30, 20, Fit.COVER),
+            Size("w320", 320, None, Fit.INSIDE),
+            Size("w640", 640, None, Fit.INSIDE),
+        ]
         assert sizes.parse("w320@2x.webp") == Variant(sizes["w320"], Format.WEBP, 2)
         assert sizes.parse("w321.webp") is None
 
