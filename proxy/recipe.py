@@ -9,7 +9,7 @@ from proxy.imaging.target import Target
 from proxy.model import ColorSpace, Fit, Focus, Format, Position, Variant
 from proxy.settings import Settings
 
-RENDERING_VERSION = 7
+RENDERING_VERSION = 8
 """Increase it by one with every code change that changes a variant's bytes: it makes stored variants stale.
 
 `tests/unit/proxy/test_golden_renderings.py` fails if bytes change and this number does not.

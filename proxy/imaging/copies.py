@@ -40,11 +40,11 @@ def no_larger_copy(
     too_many = image.width * image.height > MAX_TRIED_AGAIN
     if not is_copy or too_many or target.score is not None or target.watermark is not None:
         return body
-    if target.format is Format.PNG and exif is None:
-        body = _with_the_originals_filters(path, image, target, body)
     if target.sharpen is not None or len(body) <= (at_most := _size(path)):
         return body
-    tries = _encodings(path, image, target, exif)
+    if target.format is Format.PNG:
+        return min([body, *_lossless_encodings(path, image, target, exif)], key=len)
+    tries = _lossy_encodings(path, image, target, exif)
     return next((smaller for smaller in tries if len(smaller) <= at_most), body)
 
 
@@ -53,28 +53,26 @@ def _size(path: OriginalFile) -> int:
         return file.seek(0, os.SEEK_END)
 
 
-def _with_the_originals_filters(path: OriginalFile, image: Image.Image, target: Target, body: bytes) -> bytes:
-    """Returns the original's rows, compressed again, if they show `image`, and are smaller than `body`."""
+def _lossless_encodings(path: OriginalFile, image: Image.Image, target: Target, exif: bytes | None) -> Iterator[bytes]:
+    """Yields PNGs made with more effort: with filters of rows, and with those of the original if they show `image`."""
+    yield save_thoroughly(image, metadata_of(image, target, exif))
     header = read_header(path)
-    if target.color_space is not ColorSpace.SRGB or header is None or header.kind.endswith("16"):
-        return body
+    if exif is not None or target.color_space is not ColorSpace.SRGB or header is None or header.kind.endswith("16"):
+        return
     stored = pixel_chunks(path)
     with Image.open(BytesIO(stored.getvalue()), formats=("PNG",)) as opened:
         raw_mode = str(opened.tile[0].args)
         opened.load()
         used = {color for _, color in opened.getcolors() or ()} if opened.mode == "P" else ()
         pixels = to_plain_channels(opened, raw_mode)
-    if pixels.convert("RGBA").tobytes() != image.convert("RGBA").tobytes():
-        return body
-    return min(compress_rows_again(stored, used) or body, body, key=len)
+    same = pixels.convert("RGBA").tobytes() == image.convert("RGBA").tobytes()
+    if same and (again := compress_rows_again(stored, used)):
+        yield again
 
 
-def _encodings(path: OriginalFile, image: Image.Image, target: Target, exif: bytes | None) -> Iterator[bytes]:
+def _lossy_encodings(path: OriginalFile, image: Image.Image, target: Target, exif: bytes | None) -> Iterator[bytes]:
     """Yields files that are expected to be smaller than at the target's quality, the best one first."""
     header = read_header(path)
-    if target.format is Format.PNG:
-        yield save_thoroughly(image, metadata_of(image, target, exif))
-        return
     if header is None or target.quality is None:
         return
     if header.kind.startswith("webp lossless"):

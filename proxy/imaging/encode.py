@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
 
+import deflate
 from PIL import Image, ImageFile, ImageStat, features
 
 from proxy.imaging import vips
@@ -53,12 +54,14 @@ def versions(format: Format | None = None) -> dict[str, str]:
     """Returns the versions of the libraries that decide the bytes of variants of `format`, or of all variants.
 
     A library that is not installed has an empty version. All decoders count, because the original may have any format;
-    AVIF is only an encoder.
+    AVIF and deflate are only encoders.
     """
     names = ["pil", "libjpeg_turbo", "webp", "zlib", "zlib_ng", "littlecms2"]
     if format in (None, Format.AVIF):
         names.append("avif")
     others = {"zlib in Python": zlib.ZLIB_RUNTIME_VERSION, "vips": vips.version()}
+    if format in (None, Format.PNG):
+        others["deflate"] = deflate.__version__
     return {name: features.version(name) or "" for name in names} | others
 
 

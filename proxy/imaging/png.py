@@ -2,13 +2,15 @@
 
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import cast
 
 from PIL import Image
 
+from proxy.imaging.containers import MAX_CHUNKS, png_chunks, read_body
 from proxy.imaging.content import bands, strips
+from proxy.imaging.png_writer import EFFORT, MOST_EFFORT, make_chunk, pixel_chunk, write_png
 
 Color = tuple[int, int, int, int]
 Metadata = Mapping[str, bytes]
@@ -16,13 +18,10 @@ Metadata = Mapping[str, bytes]
 
 _BITS = (1, 2, 4, 8)
 _SMALL = 1 << 16  # pixels, up to which a palette may take more bytes than it saves; a soft shadow's may at any size
-_FEW_COLORS = 4096  # every photograph measured had more
-_WORTH_MATCHING, _WORTH_MATCHING_GREY = 0.85, 0.95  # of the bytes of run-length coding; photographs stay above
 _SAMPLE_STRIPS = 4
-_LEVEL = 8  # of zlib, for drawings; twice the time of 6 for 1 to 5 %; 9 takes twice as long again for 1 %
-_SMOOTH_LEVEL = 6  # for smooth photographs; 8 takes 4.6 times as long for 5 %
+
+_SMOOTH_EFFORT = 7  # of libdeflate, for large filtered images; 8 takes twice as long for 2 %
 _COLOR_TYPES = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}  # ISO 15948, 11.2.2
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def save_png(image: Image.Image, metadata: Metadata) -> bytes:
@@ -34,15 +33,21 @@ def save_png(image: Image.Image, metadata: Metadata) -> bytes:
 
 
 def save_thoroughly(image: Image.Image, metadata: Metadata) -> bytes:
-    """Encodes with zlib's level 9 and a filter for each row: ten times as long, seldom smaller than `save_png`."""
-    return _pillow(image, metadata)
+    """Encodes with a filter for each row and the most effort: several times as long, seldom smaller than `save_png`."""
+    return _encode_filtered(image, metadata, MOST_EFFORT)
 
 
 def _encode_channels(image: Image.Image, metadata: Metadata) -> bytes:
-    """Encodes with 8 bits for each channel."""
-    if image.mode != "L" and image.getcolors(_FEW_COLORS) is not None:
-        return min(_encode_unfiltered(image, metadata), _encode_filtered(image, metadata), key=len)
-    return _choose_encoder(image)(image, metadata)
+    """Encodes with 8 bits for each channel, as suits a sample of the rows."""
+    sample = _sample(image)
+    if sample.getcolors(sample.width * sample.height // 4) is None:
+        return _encode_runs(image, metadata)  # more colours than a quarter of the pixels: a photograph
+    sizes = {
+        _encode_unfiltered: len(_encode_unfiltered(sample, {}, _SMOOTH_EFFORT)),
+        _encode_filtered: len(_encode_filtered(sample, {}, _SMOOTH_EFFORT)),
+        _encode_runs: len(_encode_runs(sample, {})),
+    }
+    return min(sizes, key=sizes.__getitem__)(image, metadata)
 
 
 def _encode_few_colors(image: Image.Image, metadata: Metadata) -> Iterator[bytes]:
@@ -76,71 +81,69 @@ def _indices(image: Image.Image, palette: Sequence[Color]) -> bytes:
     return b"".join(bytes(map(numbers.__getitem__, band)) for band in pixels)
 
 
-def _pack(numbers: bytes, size: tuple[int, int], bits: int) -> list[bytes]:
+def _pack(numbers: bytes, size: tuple[int, int], bits: int) -> bytes:
     """Returns the rows of an image of small numbers, packed to `bits` a pixel."""
     packed = Image.frombytes("P", size, numbers).tobytes("raw", "P" if bits == 8 else f"P;{bits}")
     return _rows(packed, (size[0] * bits + 7) // 8)
 
 
-def _rows(data: bytes, stride: int) -> list[bytes]:
-    return [data[start : start + stride] for start in range(0, len(data), stride)]
+def _rows(data: bytes, stride: int) -> bytes:
+    """Returns rows of `stride` bytes, each behind a byte that says that it has no filter."""
+    return b"".join(b"\0" + data[start : start + stride] for start in range(0, len(data), stride))
 
 
 def _encode_runs(image: Image.Image, metadata: Metadata) -> bytes:
     """Encodes photographs with zlib's Z_RLE, which finds only runs.
 
-    Filtered rows of photographs repeat little else, and finding other matches takes five times as long.
+    Filtered rows of photographs repeat little else: other matches cost more bits than they save, whatever the effort.
     """
-    return _pillow(image, metadata, compress_type=3)
+    return _pillow(image, metadata, compress_type=3, optimize=True)
 
 
-def _encode_filtered(image: Image.Image, metadata: Metadata) -> bytes:
-    """Encodes smooth gradients with zlib's Z_FILTERED."""
-    return _pillow(image, metadata, compress_type=1, compress_level=_SMOOTH_LEVEL, optimize=False)
+def _encode_filtered(image: Image.Image, metadata: Metadata, effort: int | None = None) -> bytes:
+    """Encodes smooth gradients: Pillow filters the rows, libdeflate compresses them."""
+    file, stored = BytesIO(_pillow(image, {}, compress_level=0)), zlib.decompressobj()
+    parts = (part for part in png_chunks(file, MAX_CHUNKS) if part.kind == b"IDAT")
+    rows = b"".join(stored.decompress(read_body(file, part, part.length)) for part in parts)
+    file.close()
+    return _write(image.size, _kind(image), rows, metadata, effort=effort, large=_SMOOTH_EFFORT)
 
 
-def _encode_unfiltered(image: Image.Image, metadata: Metadata) -> bytes:
-    """Encodes text and drawings without row filters, because their rows repeat as they are.
-
-    The file is written here, because Pillow always filters rows.
-    """
+def _encode_unfiltered(image: Image.Image, metadata: Metadata, effort: int | None = None) -> bytes:
+    """Encodes text and drawings without row filters, because their rows repeat as they are."""
     rows = _rows(image.tobytes(), image.width * len(image.getbands()))
-    return _write(image.size, (8, _COLOR_TYPES[image.mode]), rows, metadata, level=_LEVEL)
+    return _write(image.size, _kind(image), rows, metadata, effort=effort)
+
+
+def _kind(image: Image.Image) -> tuple[int, int]:
+    return 8, _COLOR_TYPES[image.mode]
 
 
 def _write(
     size: tuple[int, int],
     kind: tuple[int, int],
-    rows: Sequence[bytes],
+    rows: bytes,
     metadata: Metadata,
     *,
     palette: Sequence[Color] = (),
-    level: int = 9,
+    effort: int | None = None,
+    large: int = EFFORT,
 ) -> bytes:
-    """Writes a file of unfiltered rows, which Pillow cannot. `kind`: the bits of a sample, and the colour type."""
+    """Writes a file of `rows`, each behind its filter's byte. Pillow cannot leave rows unfiltered, nor use libdeflate.
+
+    `kind`: the bits of a sample, and the colour type. `effort`, `large`: of `pixel_chunk`.
+    """
     width, height = size
-    chunks = [_chunk(b"IHDR", width.to_bytes(4) + height.to_bytes(4) + bytes([*kind, 0, 0, 0]))]
+    chunks = [make_chunk(b"IHDR", width.to_bytes(4) + height.to_bytes(4) + bytes([*kind, 0, 0, 0]))]
     if profile := metadata.get("icc_profile"):
-        chunks.append(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(profile, 9)))
+        chunks.append(make_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(profile, 9)))
     if exif := metadata.get("exif"):
-        chunks.append(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
+        chunks.append(make_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
     if palette:
-        chunks.append(_chunk(b"PLTE", b"".join(bytes(color[:3]) for color in palette)))
+        chunks.append(make_chunk(b"PLTE", b"".join(bytes(color[:3]) for color in palette)))
     if alphas := bytes(alpha for *_, alpha in palette).rstrip(b"\xff"):  # entries beyond the chunk are opaque
-        chunks.append(_chunk(b"tRNS", alphas))
-    chunks.append(_chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows), level)))
-    return b"".join([_SIGNATURE, *chunks, _chunk(b"IEND", b"")])
-
-
-def _choose_encoder(image: Image.Image) -> Callable[[Image.Image, Metadata], bytes]:
-    """Returns the encoder that suits a sample of the rows."""
-    sample = _sample(image)
-    if sample.getcolors(sample.width * sample.height // 4) is None:
-        return _encode_runs  # more colours than a quarter of the pixels: a photograph
-    sizes = {encode: len(encode(sample, {})) for encode in (_encode_unfiltered, _encode_filtered)}
-    best = min(sizes, key=lambda encode: sizes[encode])
-    worth = _WORTH_MATCHING_GREY if image.mode == "L" else _WORTH_MATCHING
-    return best if sizes[best] < worth * len(_encode_runs(sample, {})) else _encode_runs
+        chunks.append(make_chunk(b"tRNS", alphas))
+    return write_png([*chunks, pixel_chunk(rows, effort, large)])
 
 
 def _sample(image: Image.Image) -> Image.Image:
@@ -152,11 +155,7 @@ def _sample(image: Image.Image) -> Image.Image:
     return sample
 
 
-def _pillow(image: Image.Image, metadata: Metadata, *, optimize: bool = True, **options: int) -> bytes:
+def _pillow(image: Image.Image, metadata: Metadata, **options: int) -> bytes:
     file = BytesIO()
-    image.save(file, "PNG", optimize=optimize, **options, **metadata)
+    image.save(file, "PNG", **options, **metadata)
     return file.getvalue()
-
-
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from proxy.errors import Undecodable
 from proxy.imaging.containers import MAX_CHUNKS, Part, TooManyParts, png_chunks, read_body
 from proxy.imaging.original_file import OriginalFile
+from proxy.imaging.png_writer import LAST_CHUNK, MOST_EFFORT, make_chunk, pixel_chunk, write_png
 
 _SIGNATURE, _LAST_CHUNK = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB\x60\x82"
 _ONCE, _PIXELS, _END = (b"IHDR", b"PLTE", b"tRNS"), b"IDAT", b"IEND"
@@ -70,12 +71,12 @@ def compress_rows_again(reduced: BinaryIO, used: Container[object]) -> bytes | N
         match chunk.kind:
             case b"IHDR":
                 has_palette = body[9] == _PALETTE
-                chunks.append(_chunk(b"IHDR", body))
+                chunks.append(make_chunk(b"IHDR", body))
             case b"PLTE":
                 colors = (body[start : start + 3] for start in range(0, len(body), 3))
-                chunks.append(_chunk(b"PLTE", b"".join(c if n in used else bytes(3) for n, c in enumerate(colors))))
+                chunks.append(make_chunk(b"PLTE", b"".join(c if n in used else bytes(3) for n, c in enumerate(colors))))
             case b"tRNS" if has_palette:
-                chunks.append(_chunk(b"tRNS", bytes(a if n in used else 255 for n, a in enumerate(body))))
+                chunks.append(make_chunk(b"tRNS", bytes(a if n in used else 255 for n, a in enumerate(body))))
             case b"tRNS":
                 return None
             case b"IDAT":
@@ -88,17 +89,13 @@ def compress_rows_again(reduced: BinaryIO, used: Container[object]) -> bytes | N
     except zlib.error:
         return None
     strategies = (zlib.Z_FILTERED, zlib.Z_DEFAULT_STRATEGY)
-    smallest = min((_compressed(rows, strategy) for strategy in strategies), key=len)
-    return b"".join([_SIGNATURE, *chunks, _chunk(_PIXELS, smallest), _LAST_CHUNK])
+    compressed = (make_chunk(_PIXELS, _compressed(rows, strategy)) for strategy in strategies)
+    return write_png([*chunks, min([*compressed, pixel_chunk(rows, MOST_EFFORT)], key=len)])
 
 
 def _compressed(rows: bytes, strategy: int) -> bytes:
     deflater = zlib.compressobj(9, memLevel=9, strategy=strategy)
     return deflater.compress(rows) + deflater.flush()
-
-
-def _chunk(kind: bytes, body: bytes) -> bytes:
-    return len(body).to_bytes(4) + kind + body + zlib.crc32(body, zlib.crc32(kind)).to_bytes(_CHECKSUM)
 
 
 def _inflate_rows(file: BinaryIO) -> tuple[int, bool]:
@@ -138,7 +135,7 @@ def _reduce(file: BinaryIO) -> BytesIO:
                 _copy(file, chunk, reduced)
         elif chunk.kind in _COMPRESSED:
             bomb.add(file, chunk)
-    reduced.write(_LAST_CHUNK)
+    reduced.write(LAST_CHUNK)
     reduced.seek(0)
     return reduced
 

@@ -3,6 +3,7 @@
 import zlib
 from dataclasses import replace
 
+import deflate
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -160,13 +161,13 @@ def test_data_behind_the_pixels_of_a_png_is_not_copied(hidden: str) -> None:
     packed = whole[start + 8 : end - 4]
     secret = np.random.default_rng(1).bytes(100)
     longer = {
-        "rows": chunk(b"IDAT", zlib.compress(zlib.decompress(packed) + b"\0" + secret, 9)),
+        "rows": chunk(b"IDAT", deflate.zlib_compress(zlib.decompress(packed) + b"\0" + secret, 12)),
         "bytes": chunk(b"IDAT", packed + secret),
         "chunk": chunk(b"IDAT", packed) + chunk(b"IDAT", secret),
     }[hidden]
 
     [same] = rendered(whole[:start] + longer + whole[end:], target(200, 200))
 
-    assert len(same) == len(whole)
+    assert len(same) < len(whole)
     assert decoded(same).tobytes() == decoded(whole).tobytes()
     assert secret not in same
