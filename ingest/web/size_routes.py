@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ingest.serialization.schemas import ConfiguredSizes
+from ingest.web.query_parameters import read_query
 from proxy.web.caching import matches_etag
 from proxy.web.list_headers import join_lines
 from proxy.web.variant_routes import CROSS_ORIGIN_HEADERS
@@ -29,6 +30,7 @@ def size_routes(configured: ConfiguredSizes) -> list[Route]:
     }
 
     async def show(request: Request) -> Response:
+        read_query(request, ())
         if matches_etag(etag, join_lines(request.headers, "if-none-match") or ""):
             return Response(status_code=304, headers=headers)
         return Response(body, headers=headers, media_type="application/json")

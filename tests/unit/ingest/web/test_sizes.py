@@ -75,6 +75,13 @@ async def test_copy_that_is_current_is_confirmed(service: Service) -> None:
     assert (await service.get("/sizes", **{"If-None-Match": '"other"'})).status_code == 200
 
 
+async def test_query_parameter_is_refused(service: Service) -> None:
+    answer = await service.get("/sizes?size=small", **{"If-None-Match": "*"})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "unknown_field")
+    assert answer.headers["cache-control"] == "no-store"
+
+
 async def test_etag_follows_the_sizes(service: Service) -> None:
     other = service.configured(sizes={"tiny": {"width": 9, "height": 9}})
 
