@@ -78,7 +78,7 @@ def refused(edge: str, upload_id: UploadId) -> None:
     """Asserts that nobody without a token of this upload gets any of its variants."""
     queries = ("", "token=", token(upload_id, -1), token(UploadId(str(uuid4()))), f"{token(upload_id, -1)}&a=b")
     for query in queries:
-        for name in ("small.jpg", "small.auto"):
+        for name in ("small.jpg", "small.auto", "small.jpeg"):
             answer = get(edge, upload_id, query, name=name)
             assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
             assert answer.headers["cache-control"] == "no-store"
