@@ -49,9 +49,9 @@ def test_color_scheme_decides_the_background(open_page: OpenPage) -> None:
     ("scheme", "width"),
     [
         ("dark", 390),
+        ("light", 390),
         ("light", 1280),
         pytest.param("dark", 1280, marks=pytest.mark.long),
-        pytest.param("light", 390, marks=pytest.mark.long),
     ],
 )
 def test_axe_finds_no_violation(open_page: OpenPage, complaints: Complaints, scheme: str, width: int) -> None:
