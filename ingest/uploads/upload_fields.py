@@ -92,6 +92,12 @@ def read_field(name: str, value: object) -> Any:
     return _READERS[name](value)
 
 
+def refuse_private(values: Mapping[str, Any]) -> None:
+    """Raises InvalidField if the values make an upload private, on a server that opens no private variants."""
+    if values.get("visibility") is Visibility.PRIVATE:
+        raise InvalidField("This server shows no private images: SIGNING_KEYS is not set. Set it, or send `public`.")
+
+
 def parse_changes(body: bytes) -> dict[str, Any]:
     """Returns the values of a JSON object by field, such as `{"focus": "x,y", "owner": null}`; None removes a value.
 

@@ -61,7 +61,7 @@ def create_ingest_app(settings: Settings | None = None) -> ASGIApp:
 
 
 def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) -> ASGIApp:
-    """Returns ingest's app. `warm_up`: run a worker in it. `variants`: `/docs` also describes variant requests."""
+    """Returns ingest's app. `warm_up`: run a worker in it. `variants`: whether this server also serves variants."""
     proxy, settings = ingest.proxy, ingest.proxy.settings
     uploads = build_upload_service(ingest)
     idempotent_uploads = IdempotentUploads(uploads, ingest.repository, proxy.metrics)
@@ -69,6 +69,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
     keys = [key.get_secret_value() for key in settings.upload_keys]
     tokens = UploadTokens(keys) if keys else None
     responses = UploadResponses(serializer, FormPages(settings.url_base), tokens)
+    opens_private = settings.opens_private or not variants  # ingest alone does not know the proxies' keys
     deletions = OwnerDeletions(ingest.database)
     deletion_worker = OwnerDeletionWorker(deletions, ingest.repository, uploads)
     upload_routes = UploadRoutes(
@@ -81,9 +82,10 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
         originals=OriginalDownloads(proxy.store, settings.temporary),
         serializer=serializer,
         responses=responses,
-        tickets=TicketRoutes(settings, tokens),
+        tickets=TicketRoutes(settings, tokens, opens_private=opens_private),
         tokens=TokenRoutes(settings),
         deletions=DeletionRoutes(deletions, deletion_worker, serializer),
+        opens_private=opens_private,
         metrics=proxy.metrics,
     )
 

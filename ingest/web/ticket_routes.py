@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from ingest.ingest_errors import InvalidField
 from ingest.serialization import schemas
-from ingest.uploads.upload_fields import FIELDS, parse_object, read_field, unknown_field
+from ingest.uploads.upload_fields import FIELDS, parse_object, read_field, refuse_private, unknown_field
 from ingest.uploads.upload_tokens import MAX_LIFETIME, UploadTokens
 from ingest.web.query_parameters import read_query
 from ingest.web.request_bodies import TimedBody, read_small_body
@@ -25,10 +25,14 @@ _NAMES = (*FIELDS, "maxBytes", "expiresIn")
 
 
 class TicketRoutes:
-    """`POST /images/tickets`. `tokens`: None without `UPLOAD_KEYS`; the call is then 404."""
+    """`POST /images/tickets`. `tokens`: None without `UPLOAD_KEYS`; the call is then 404.
 
-    def __init__(self, settings: Settings, tokens: UploadTokens | None) -> None:
+    `opens_private`: whether uploads may be private.
+    """
+
+    def __init__(self, settings: Settings, tokens: UploadTokens | None, *, opens_private: bool) -> None:
         self._tokens = tokens
+        self._opens_private = opens_private
         self._max_bytes = settings.max_upload_mb << 20
         self._timeouts = {"total": settings.upload_timeout, "stall": settings.upload_stall_timeout}
 
@@ -56,6 +60,8 @@ class TicketRoutes:
         values = {name: value for name, value in given.items() if value is not None}
         lifetime = _read_number("expiresIn", values.pop("expiresIn", LIFETIME), MAX_LIFETIME)
         claims = {name: read_field(name, value) for name, value in values.items() if name in FIELDS}
+        if not self._opens_private:
+            refuse_private(claims)
         if "maxBytes" in values:
             claims["maxBytes"] = _read_number("maxBytes", values["maxBytes"], self._max_bytes)
         return claims, lifetime

@@ -1,5 +1,6 @@
 """Ingest's HTTP routes: upload, show, change, status, events, list, delete."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from starlette.exceptions import HTTPException
@@ -16,7 +17,7 @@ from ingest.uploads.fields_service import FieldsService
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
 from ingest.uploads.presentation_service import PresentationService
-from ingest.uploads.upload_fields import UploadFields, parse_changes
+from ingest.uploads.upload_fields import UploadFields, parse_changes, refuse_private
 from ingest.uploads.upload_service import UploadService
 from ingest.uploads.upload_tokens import Ticket
 from ingest.web.deletion_routes import DeletionRoutes
@@ -42,7 +43,7 @@ _STORING_SECONDS = 30
 
 
 class UploadRoutes:
-    """One method for each route."""
+    """One method for each route. `opens_private`: whether uploads may be private."""
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class UploadRoutes:
         tickets: TicketRoutes,
         tokens: TokenRoutes,
         deletions: DeletionRoutes,
+        opens_private: bool,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
@@ -76,6 +78,7 @@ class UploadRoutes:
         self._tickets = tickets
         self._tokens = tokens
         self._deletions = deletions
+        self._opens_private = opens_private
         self._streams = EventStreams(repository, serializer, metrics)
         self._outcomes = metrics.uploads
 
@@ -106,13 +109,20 @@ class UploadRoutes:
             key = self._check_head(request, ticket, max_bytes)
             content_type = request.headers.get("content-type", "")
             fields = UploadFields.of_ticket(ticket.fields) if ticket else UploadFields()
-            chunks = file_field(aiter(body), content_type, FIELD, max_bytes, fields)
+            chunks = self._check_visibility(file_field(aiter(body), content_type, FIELD, max_bytes, fields), fields)
             upload, repeated = await self._idempotent_uploads.receive(chunks, key, fields)
         except ServiceError as error:
             note(request.scope, code=error.code)
             return body.wrap_response(self._responses.refused(request.headers, error))
         note(request.scope, upload=upload.upload_id)
         return self._responses.accepted(request.headers, upload, repeated=repeated)
+
+    async def _check_visibility(self, chunks: AsyncIterator[bytes], fields: UploadFields) -> AsyncIterator[bytes]:
+        """Passes the file on. Raises InvalidField at its end, when all fields are known."""
+        async for chunk in chunks:
+            yield chunk
+        if not self._opens_private:
+            refuse_private(fields.values)
 
     def _check_head(self, request: Request, ticket: Ticket | None, max_bytes: int) -> IdempotencyKey | None:
         """Checks the headers before the body is read. Returns the idempotency key. Raises TooLarge or Malformed."""
@@ -166,6 +176,8 @@ class UploadRoutes:
         body = TimedBody(request, total=self._total, stall=self._stall)
         try:
             changes = parse_changes(await read_small_body(body))
+            if not self._opens_private:
+                refuse_private(changes)
         except ServiceError as error:
             return body.wrap_response(problem(error))
         await self._fields.change(upload_id, changes)

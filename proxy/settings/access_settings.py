@@ -47,6 +47,11 @@ class AccessSettings(BaseModel):
         description="`private`: uploads that do not say their `visibility` are private",
     )
 
+    @property
+    def opens_private(self) -> bool:
+        """Whether private variants can be requested: with a token, or through an edge that verifies tokens itself."""
+        return bool(self.signing_keys or self.edge_secret)
+
     @field_validator("edge_urls")
     @classmethod
     def _validate_edge_urls(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:

@@ -241,7 +241,7 @@ async def test_numbers_of_metadata_keep_their_value_as_integer_or_float(service:
 
 
 async def test_private_upload_is_stored_as_private(service: Service) -> None:
-    async with service.client() as client:
+    async with service.configured(signing_keys="k" * 32).client() as client:
         answer = await client.post("/images/upload", files={"image": image_bytes()}, data={"visibility": "private"})
 
     document = answer.json()

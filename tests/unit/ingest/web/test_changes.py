@@ -93,8 +93,9 @@ async def test_unknown_field_names_the_fields_there_are(service: Service, create
 
 async def test_changed_visibility_changes_the_urls(service: Service, created: dict[str, object]) -> None:
     """Back and forth. The ready element would lack a token."""
+    signing = service.configured(signing_keys="k" * 32)
     for visibility, prefix in (("private", "/private/"), ("public", "/images/")):
-        status, document = await patch(service, created["uploadId"], json.dumps({"visibility": visibility}).encode())
+        status, document = await patch(signing, created["uploadId"], json.dumps({"visibility": visibility}).encode())
 
         assert (status, document["visibility"]) == (200, visibility)
         urls = [url for formats in document["urls"].values() for url in formats.values()]

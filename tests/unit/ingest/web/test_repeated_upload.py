@@ -77,7 +77,7 @@ async def test_warm_up_progress_does_not_change_the_response(service: Service) -
 
 
 async def test_repeat_gets_the_fields_as_sent_and_the_urls_as_they_are(service: Service) -> None:
-    async with service.client({KEY: "fields"}) as client:
+    async with service.configured(signing_keys="k" * 32).client({KEY: "fields"}) as client:
         sent = {"files": {"image": image_bytes()}, "data": {"owner": "Ida", "externalId": "7", "focus": "0.3,0.7"}}
         first = (await client.post("/images/upload", **sent)).json()
         changes = {"owner": "Zoë", "externalId": None, "metadata": {"a": 1}, "focus": None, "visibility": "private"}
