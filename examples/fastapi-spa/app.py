@@ -28,7 +28,7 @@ darkroom = httpx.Client(base_url=DARKROOM_URL, headers={"Authorization": f"Beare
 
 FOLDER = Path(__file__).parent
 JS_CLIENT = FOLDER.parents[1] / "clients/js/dist"  # outside a checkout: node_modules/darkroom-client/dist
-KEPT = ("uploadId", "dimensions", "placeholder", "visibility")  # of an upload's JSON: enough to render it later
+KEPT = ("uploadId", "dimensions", "placeholder", "visibility", "animated")  # of an upload's JSON: to render it later
 POLICY = (  # inline styles: the placeholder is one. If Darkroom has a CDN_URL, allow that in img-src, too
     f"default-src 'self'; connect-src 'self' {DARKROOM_URL}; img-src {DARKROOM_URL} data:; "
     "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"

@@ -42,3 +42,11 @@ def test_table_explains_every_variable(folder: Path) -> None:
     exported = {name for block in commands(readme) for name in EXPORTED.findall(block)}
 
     assert exported == set(re.findall(r"^\| `([A-Z_]+)` \|", readme, re.MULTILINE))
+
+
+def test_fastapi_keeps_what_the_client_renders_from() -> None:
+    client = (EXAMPLES.parent / "clients/js/src/describe-upload.ts").read_text()
+    [known] = re.findall(r"interface KnownUpload \{(.*?)\n\}", client, re.DOTALL)
+    [kept] = re.findall(r"^KEPT = \((.*)\)", (EXAMPLES / "fastapi-spa/app.py").read_text(), re.MULTILINE)
+
+    assert set(re.findall(r'"(\w+)"', kept)) == set(re.findall(r"readonly (\w+)", known))

@@ -20,11 +20,11 @@ class _Attribute(DeferredAttribute):
 
 
 class UploadField(models.JSONField):
-    """Keeps an upload's id, dimensions, visibility and placeholder as JSON: its value is a StoredUpload, or None.
+    """Keeps an upload's id, dimensions, visibility, placeholder and `animated` as JSON.
 
-    Assign the JSON that your server got from Darkroom's API, or a StoredUpload. Forms leave the field out, because an
-    id that a browser sends proves nothing: assign `StoredUpload.from_receipt`. Lookups are those of JSONField:
-    `filter(photo__uploadId=...)`.
+    Its value is a StoredUpload, or None. Assign the JSON that your server got from Darkroom's API, or a StoredUpload.
+    Forms leave the field out, because an id that a browser sends proves nothing: assign `StoredUpload.from_receipt`.
+    Lookups are those of JSONField: `filter(photo__uploadId=...)`.
     """
 
     description = "An upload in Darkroom"
