@@ -71,3 +71,14 @@ def test_links_between_documents_exist() -> None:
     for document in [path for folder in folders for path in ROOT.glob(f"{folder}/*.md".lstrip("/"))]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_every_cell_of_the_comparison_links_its_source() -> None:
+    text = (ROOT / "docs" / "comparison.md").read_text()
+    unlinked = set()
+    for row in re.findall(r"^\| [a-z].* \|$", text, re.MULTILINE):
+        for cell in re.sub(r"\[[^]]+\](?:\[[^]]+\]|\([^)]+\))", "LINK", row).strip("| ").split(" | ")[1:]:
+            unlinked |= {part for part in cell.split("; ") if "LINK" not in part}
+
+    assert unlinked == {"no", "not needed"}  # a sentence above the table explains them
+    assert set(re.findall(r"\]\[([a-z-]+)\]", text)) == set(re.findall(r"^\[([a-z-]+)\]: ", text, re.MULTILINE))
