@@ -42,7 +42,7 @@ class Judge:
     def scores(
         self, original: Path, geometry: Geometry, side: int, files: Mapping[Format, Path]
     ) -> dict[Format, float]:
-        image = geometry(_decoded(original), side)
+        image = reference(original, geometry, side)
         scores = {}
         for wanted, formats in _references(image, files):
             scores.update(zip(formats, self.likeness(wanted, [files[format] for format in formats]), strict=True))
@@ -54,6 +54,11 @@ class Judge:
         wanted.save(reference, compress_level=1)
         scores: list[float] = self._worker.ask(reference=str(reference), files=[*map(str, files)])["scores"]
         return scores
+
+
+def reference(original: Path, geometry: Geometry, side: int) -> Image.Image:
+    """Returns what a variant of `side` x `side` pixels should show, in RGB or RGBA."""
+    return geometry(_decoded(original), side)
 
 
 def exact(image: Image.Image, side: int) -> Image.Image:
