@@ -157,11 +157,15 @@ class VariantEnsurer:
         with suppress(Overloaded):  # then derive it here, at background priority
             encoded = await self._fetch_shared(upload_id, variant)
         stale = encoded is not None and encoded.recipe != self._recipes.fingerprint(variant)
+        seconds = None
         if encoded is None or stale:
-            encoded, _ = await self._deriver.derive_one(upload_id, variant, Priority.BACKGROUND)
-        with suppress(ObjectExists):
+            encoded, timings = await self._deriver.derive_one(upload_id, variant, Priority.BACKGROUND)
+            seconds = sum(timings.values())
+        try:
             await self._variants.put(upload_id, variant, encoded, if_absent=not stale)
-        return Ensured(variant, len(encoded.body), None, encoded.measured)
+        except ObjectExists:
+            seconds = None  # another caller or process stored it first
+        return Ensured(variant, len(encoded.body), seconds, encoded.measured)
 
 
 @dataclass(eq=False, slots=True)

@@ -1,4 +1,4 @@
-"""Results of fetching and ensuring variants."""
+"""What `VariantService` returns: a fetched variant with its source, an ensured one with its size and time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,9 +32,10 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Ensured:
-    """A variant that is stored. `size`: bytes. `seconds`: time to derive it; None if another call or process did.
+    """A variant that is stored.
 
-    `measured` is None if the quality was fixed instead of searched for.
+    `size`: bytes. `seconds`: time to derive it; None if it was stored already, or came from the derivation of a request
+    or of another process. `measured` is None if the quality was fixed instead of searched for.
     """
 
     variant: Variant

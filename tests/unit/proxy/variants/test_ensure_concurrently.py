@@ -72,12 +72,13 @@ class TestBesideLiveRequests:
         warm_up = asyncio.create_task(ensured(variant_service, upload_id, [variant]))
         await eventually(lambda: len(pool.priorities) == 5)
         reading.open()
-        await asyncio.gather(live, warm_up)
+        result, _ = await asyncio.gather(warm_up, live)
 
         stored = await store.inner.head(variant_key(upload_id, variant))
         for gate in gates:
             gate.open()
         assert stored.metadata["recipe"] == recipes.fingerprint(variant)
+        assert result[variant].seconds is not None
 
     async def test_ensure_renders_nothing_if_a_fetch_derives_the_variant(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
