@@ -33,7 +33,7 @@ test: .venv/dev ## everything that guards daily work; ARGS="-k name" or a path r
 test-fast: .venv/dev ## unit tests
 	$(PYTEST) -n 2 --dist loadfile -m "not heavy and not slow and not long and not serial" tests/unit clients/python/tests $(ARGS)
 
-test-ci: .venv/ci clients-js ## every test but the long ones, as .ci/run does
+test-ci: .venv/ci clients-js ## every test except the long ones, as .ci/run does
 	$(PYTEST) $(TOGETHER) -m "not long and not serial"
 	$(PYTEST) -m "serial and not long" $(SERIAL)
 

@@ -1,4 +1,4 @@
-"""The sizes that an upload is offered in: all but those that only repeat the pixels of another."""
+"""The sizes that an upload is offered in: all except those that only repeat the pixels of another."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""`clients/vectors/pictures.json`: what the server says of uploads of many dimensions, for the clients' tests.
+"""`clients/vectors/pictures.json`: the server's descriptions of uploads of many dimensions, for the clients' tests.
 
 `python -m tests.picture_vectors` writes it again after a change of the `<picture>` element or of the geometry.
 """

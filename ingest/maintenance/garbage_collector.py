@@ -37,7 +37,7 @@ MIN_AGE = timedelta(hours=1)
 
 
 class GarbageKind(StrEnum):
-    """Kinds of garbage, by what is left of an upload."""
+    """Kinds of garbage, by the parts of an upload that remain."""
 
     TEMPORARY = "temporary"
     """A temporary file that a killed process left, or an old file of an invalidation or of a derivation's failures."""

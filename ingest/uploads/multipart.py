@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # needed by the type checker alone
 
 MAX_PARTS = 64
 MAX_OTHER_BYTES = 64 * 1024
-"""Limit for everything but the file: other fields, headers, boundaries, preamble, epilogue."""
+"""Limit for everything except the file: other fields, headers, boundaries, preamble, epilogue."""
 
 _EXTENDED_FILENAME = re.compile(rb";\s*filename\*", re.IGNORECASE)
 """RFC 5987 and 2231: `filename*=` and `filename*0=`. RFC 7578 forbids them here, but `requests` sends nothing else for

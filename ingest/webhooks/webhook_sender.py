@@ -34,7 +34,7 @@ class NotDelivered(Exception):
 
 
 class WebhookSender:
-    """Sends to one URL. Follows no redirects, uses no proxy, and reads nothing but the status and `Retry-After`.
+    """Sends to one URL. Follows no redirects, uses no proxy, and reads only the status and `Retry-After`.
 
     `secrets`: as in WEBHOOK_SECRET; each signs. `allow_private`: also sends to addresses that are not public.
     `concurrency`: requests at the same time.

@@ -30,7 +30,7 @@ _PRIMARIES: dict[int, tuple[tuple[Point, Point, Point], Point]] = {  # H.273, ta
 
 
 def color_of_code_points(body: bytes) -> tuple[Curve, tuple[Point, Point, Point], Point] | None:
-    """Returns curve, primaries and white for a cICP chunk; None for unknown values, and for anything but RGB."""
+    """Returns curve, primaries and white for a cICP chunk; None if it has unknown values or does not mean RGB."""
     if len(body) != 4:
         return None
     primaries, transfer, matrix, full_range = body

@@ -38,7 +38,7 @@ _LAST_ROWS = 2  # of blocks, which may be damaged: one or two rows, as colour is
 
 
 def draft(image: Image.Image, size: tuple[int, int]) -> float:
-    """Lets the decoder of `image` scale it, to at least `size` pixels. Returns the scale; 1 for all but JPEG."""
+    """Lets the decoder of `image` scale it, to at least `size` pixels. Returns the scale; 1 unless it is JPEG."""
     width = image.width
     drafted = image.draft(None, size)
     return 1.0 if drafted is None else drafted[1][2] / width

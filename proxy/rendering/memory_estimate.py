@@ -241,7 +241,7 @@ def decoded_size(header: Header, tier: int, *, by_vips: bool) -> tuple[int, int]
 
 
 def _variant_bytes(header: Header, target: Target, *, by_vips: bool) -> float:
-    """The greater need of resizing and encoding one variant. The orientation is still unknown, so both are tried."""
+    """Returns the bytes for one variant: to resize or to encode it, upright or sideways, whichever takes the most."""
     return max(_variant_bytes_turned(header, target, sideways=sideways, by_vips=by_vips) for sideways in (False, True))
 
 

@@ -43,7 +43,7 @@ class _Ruleset(ctypes.Structure):
 
 
 def close_descriptors() -> None:
-    """Closes everything inherited but the standard streams."""
+    """Closes everything inherited except the standard streams."""
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
 
 
@@ -88,7 +88,7 @@ def lock_files() -> bool:
 
 
 def lock_system_calls() -> bool:
-    """Forbids this process all system calls but those of a decoder. Returns whether the kernel does it."""
+    """Forbids this process all system calls except those of a decoder. Returns whether the kernel does it."""
     machine = platform.machine()
     if platform.system() != "Linux" or machine not in ARCHITECTURES:
         return False

@@ -1,4 +1,4 @@
-"""Starts the process of a render worker, which inherits nothing but two sockets."""
+"""Starts the process of a render worker, which inherits only two sockets."""
 
 import asyncio
 import socket

@@ -157,7 +157,7 @@ def _is_true(variables: Mapping[str, str | None], name: str) -> bool:
 
 
 def _is_near(given: str, known: str) -> bool:
-    """Whether two names are the same but for `_FILE`, or for one letter: another, missing, extra, swapped."""
+    """Whether two names differ only by `_FILE`, or by one letter: another, missing, extra, swapped."""
     if given[:1] != known[:1] and given[-1:] != known[-1:]:  # most pairs; there are thousands
         return False
     if abs(len(given) - len(known)) > 1:

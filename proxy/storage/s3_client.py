@@ -22,7 +22,7 @@ def open_client(
 
     `endpoint_url`: of another server than AWS.
     `addressing`: `path` or `virtual` (the bucket in the host name); by default `path` for other servers than AWS.
-    `encryption`: `AES256`, `aws:kms` or `aws:kms:KEY-ID`, asked of the server for every object.
+    `encryption`: `AES256`, `aws:kms` or `aws:kms:KEY-ID`, which every write requests from the server.
     `connections`: how many the client keeps open.
     """
     config = Config(

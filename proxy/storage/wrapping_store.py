@@ -21,7 +21,7 @@ def _through_call(
 
 
 class WrappingStore:
-    """Passes every call on to `inner`, all but `close` through `_call`. Subclasses add the listings."""
+    """Passes every call on to `inner`, all except `close` through `_call`. Subclasses add the listings."""
 
     def __init__(self, inner: ObjectStore) -> None:
         self.inner = inner

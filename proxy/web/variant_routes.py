@@ -263,6 +263,6 @@ def _build_head(identity: tuple[str, datetime, str], variant: Variant, size: int
 
 
 def _server_timing(timings: Mapping[str, float], seconds: float) -> str:
-    """Milliseconds by stage. `fetch` is all but rendering: the store, or the wait for another derivation."""
+    """Milliseconds by stage. `fetch` is everything except rendering: the store, or the wait for another derivation."""
     stages = {"fetch": seconds - sum(timings.values()), **timings}
     return ", ".join(f"{stage};dur={max(0.0, duration) * 1000:.1f}" for stage, duration in stages.items())

@@ -32,7 +32,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Example]:
 
 @pytest.fixture
 def page(chromium: Browser, album: Example) -> Iterator[Page]:
-    """The page, with a user who has just logged in. Its console has no errors but refused calls."""
+    """The page, with a user who has just logged in. Its console has no errors except refused calls."""
     errors = []
     with chromium.new_context() as context:
         context.set_default_timeout(PATIENCE)

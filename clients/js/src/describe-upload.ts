@@ -6,7 +6,7 @@ import { checkUploadId } from "./urls.js";
 const MAX_SIDE = 65_535; // pixels: more than any server accepts
 const UNKNOWN: Placeholder = { thumbhash: "", color: "", dataUrl: null };
 
-/** What an application keeps of an upload. */
+/** The data of an upload that an application keeps. */
 export interface KnownUpload {
     readonly uploadId: string;
     readonly dimensions: Dimensions;
@@ -19,7 +19,7 @@ export interface KnownUpload {
 }
 
 /**
- * Returns what picture elements need of an upload, from the JSON of `GET /sizes` and what your application keeps. Throws TypeError
+ * Returns the data of an upload that picture elements need, from the JSON of `GET /sizes` and what your application keeps. Throws TypeError
  * for malformed arguments.
  */
 export function describeUpload(configured: ConfiguredSizes, known: KnownUpload): Upload {

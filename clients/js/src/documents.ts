@@ -28,7 +28,7 @@ export interface Placeholder {
 }
 
 /**
- * What a picture element needs of an upload. `sizes`: the dimensions of its variant of each size. `urls`: by size, then by format.
+ * The data of an upload that a picture element needs. `sizes`: the dimensions of its variant of each size. `urls`: by size, then by format.
  * Of the sizes that only have the original's own pixels, `urls` has the first.
  */
 export interface Upload {

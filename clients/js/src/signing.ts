@@ -44,7 +44,7 @@ function roundedEnd(lifetime: number): number {
     return Math.ceil((now() + lifetime) / step) * step;
 }
 
-/** Throws TypeError for anything but a whole number of seconds. */
+/** Throws TypeError unless the lifetime is a whole number of seconds, and at least one. */
 export function checkLifetime(lifetime: number): void {
     if (!Number.isInteger(lifetime) || lifetime < 1) {
         throw new TypeError(`a lifetime is at least one second, and whole, not ${lifetime}`);

@@ -22,7 +22,7 @@ export function isUploadId(text: unknown): text is string {
     return typeof text === "string" && UPLOAD_ID.test(text);
 }
 
-/** Throws TypeError for anything but a canonical lower-case UUID. */
+/** Throws TypeError unless the id is a canonical lower-case UUID. */
 export function checkUploadId(uploadId: string): void {
     if (!isUploadId(uploadId)) {
         throw new TypeError(`an upload's id is a lower-case UUID, not ${JSON.stringify(uploadId)}`);

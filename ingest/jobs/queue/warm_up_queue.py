@@ -34,7 +34,7 @@ class Delivery:
     """One attempt at a job. `final_attempt`: the queue makes no further one, whatever number the job's row has.
 
     `exclusive`: the queue delivers this job to no other worker meanwhile. So if it is `processing`, either its worker
-    is dead, or a command that the queue does not know of (`darkroom warm`, `darkroom upload --wait`) runs it; the
+    is dead, or a command that does not use the queue (`darkroom warm`, `darkroom upload --wait`) runs it; the
     command then loses the job.
 
     `force`: run the job even if it has ended. `report` tells the queue the progress, 0 to 100.

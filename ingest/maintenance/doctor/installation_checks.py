@@ -1,4 +1,4 @@
-"""Checks that database and object store belong together, and what the store keeps of deleted uploads."""
+"""Checks that database and object store belong together, and whether the store keeps versions of deleted uploads."""
 
 from ingest.ingest_errors import InstallationMismatch
 from ingest.installation import Installation

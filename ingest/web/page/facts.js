@@ -1,4 +1,4 @@
-/** The facts about an upload: everything but its variants. */
+/** The facts about an upload: everything except its variants. */
 
 import { partsOf } from "./dom.js";
 import { formatBytes, formatPixels, formatTime } from "./formatting.js";

@@ -38,7 +38,7 @@ _OTHER_CHUNKS = 100  # chunks of a WebP besides its frames, such as metadata
 def count_frames(path: OriginalFile) -> int:
     """Returns how many frames the file at `path` has, without decoding it, but at most `MAX_FRAMES` + 1.
 
-    Returns 1 for anything but a GIF, an animated WebP or an animated PNG. Frames may be damaged, so fewer may be
+    Returns 1 for every file except a GIF, an animated WebP or an animated PNG. Frames may be damaged, so fewer may be
     played. Reads only the heads of parts; blocks on file I/O.
     """
     most = MAX_FRAMES + 1

@@ -1,4 +1,4 @@
-"""The outbox of webhooks: written with what it tells of, claimed by one process at a time."""
+"""The outbox of webhooks: written with the change that it reports, claimed by one process at a time."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Watermarks over a real server whose render processes are locked: they have no file but those of their requests."""
+"""Watermarks over a real server whose render processes are locked: they have only the files of their requests."""
 
 import io
 from pathlib import Path

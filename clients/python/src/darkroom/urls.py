@@ -21,7 +21,7 @@ def is_upload_id(text: str) -> bool:
 
 
 def check_upload_id(upload_id: str) -> None:
-    """Raise ValueError for anything but a canonical lower-case UUID."""
+    """Raise ValueError unless the id is a canonical lower-case UUID."""
     if not is_upload_id(upload_id):
         raise ValueError(f"an upload's id is a lower-case UUID, not {upload_id!r}")
 

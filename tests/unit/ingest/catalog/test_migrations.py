@@ -81,7 +81,7 @@ async def test_migrated_tables_match_the_code(empty: Database) -> None:
 
 @pytest.mark.heavy
 async def test_concurrent_migrations_take_turns(empty: Database) -> None:
-    """Each migration reads before it writes. SQLite would reject all but the first concurrent writer."""
+    """Each migration reads before it writes. SQLite would reject all concurrent writers except the first."""
     others = [Database(empty.engine.url) for _ in range(3)]
 
     await asyncio.gather(*(database.migrate() for database in others))

@@ -1,4 +1,4 @@
-"""What `darkroom migrate` needs of the settings. tests/unit/ingest/catalog/test_migrations.py has the migrations."""
+"""The settings that `darkroom migrate` needs. tests/unit/ingest/catalog/test_migrations.py has the migrations."""
 
 from pathlib import Path
 

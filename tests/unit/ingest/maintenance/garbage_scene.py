@@ -63,7 +63,7 @@ class Scene:
         return [garbage for garbage in await self.find() if await collector.remove(garbage)]
 
     async def keys(self) -> list[str]:
-        """All but those of the complete upload."""
+        """All except those of the complete upload."""
         whole = {original_key(self.whole.upload_id), variant_key(self.whole.upload_id, VARIANT)}
         keys = {*await self.store.keys()}
         assert whole <= keys

@@ -20,7 +20,7 @@ CHUNK = bytes(64 * 1024)
 
 
 def problem(exchange: Exchange, status: int, code: str) -> dict[str, Any]:
-    """Returns the problem document, after checking everything but its text."""
+    """Returns the problem document, after checking everything except its text."""
     document: dict[str, Any] = json.loads(exchange.answer)
     assert (exchange.status, document["status"], document["code"]) == (status, status, code)
     assert set(document) == {"type", "title", "status", "detail", "code"}

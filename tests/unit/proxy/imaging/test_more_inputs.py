@@ -217,7 +217,7 @@ def test_stated_sides_are_checked_before_decoding(format: str, mark: bytes, pack
 @pytest.mark.heavy
 @pytest.mark.parametrize("format", ["AVIF", "HEIF", "TIFF", "GIF"])
 def test_truncated_and_changed_files_are_refused_or_decoded(format: str) -> None:
-    """No damage raises anything but a refusal. libavif reports its errors as RuntimeError."""
+    """Damage raises only refusals. libavif reports its errors as RuntimeError."""
     whole = written(PHOTO.quantize(8) if format == "GIF" else PHOTO, format)
     for keep in (20, 60, 200, len(whole) // 2):
         with pytest.raises(Refused):

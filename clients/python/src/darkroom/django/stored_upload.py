@@ -1,4 +1,4 @@
-"""What a model keeps of an upload: enough to render it without asking the server."""
+"""The data of an upload that a model keeps: enough to render it without asking the server."""
 
 from __future__ import annotations
 

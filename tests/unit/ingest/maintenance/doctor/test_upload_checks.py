@@ -1,4 +1,4 @@
-"""What servers answer to the announcement of the largest upload, and what the doctor makes of it."""
+"""What servers answer to the announcement of the largest upload, and the doctor's result."""
 
 from email.message import Message
 
