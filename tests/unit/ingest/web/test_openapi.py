@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ingest.uploads.upload_fields import FIELDS
 from ingest.web.openapi import describe
 from proxy.settings import Settings
 from proxy.web import health
@@ -148,6 +149,19 @@ class TestDocument:
             assert [*urls["properties"]] == ["tiny", "wide"]
             assert urls["required"] == ["tiny"]  # `wide` may repeat the original
             assert urls["properties"]["tiny"]["required"] == [*TYPES]
+
+    @pytest.mark.parametrize(
+        ("path", "method", "others"),
+        [
+            ("/images/upload", "post", {"image"}),
+            ("/images/tickets", "post", {"maxBytes", "expiresIn"}),
+            ("/images/{uploadId}", "patch", set()),
+        ],
+    )
+    async def test_request_has_every_field_of_uploads(self, path: str, method: str, others: set[str]) -> None:
+        [body] = document()["paths"][path][method]["requestBody"]["content"].values()
+
+        assert body["schema"]["properties"].keys() == {*FIELDS, *others}
 
     async def test_document_marks_calls_that_need_a_key(self) -> None:
         locked, unlocked = document(api_keys=("first-first-first",)), document()
