@@ -183,7 +183,7 @@ class TestRecording:
 
         assert await repository.find(upload_id) == before
 
-    async def test_unknown_job_raises_job_not_claimable(self, repository: JobRepository) -> None:
+    async def test_progress_of_an_unknown_job_raises_job_not_claimable(self, repository: JobRepository) -> None:
         with pytest.raises(JobNotClaimable):
             await repository.record(new_upload_id(), 50, {})
 

@@ -11,9 +11,9 @@ from proxy.model import Fit, Size, Sizes, UploadId, new_upload_id
 from tests import pictures
 
 SIDES = {"small": 150, "medium": 400, "large": 800}
-"""The contract's default sizes: their sides in pixels."""
+"""The documented default sizes: their sides in pixels."""
 TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "avif": "image/avif"}
-"""The contract's formats and their media types."""
+"""The documented formats and their media types."""
 
 SIZES = Sizes(Size("tiny", 24, 24, Fit.COVER), Size("small", 48, 48, Fit.COVER))
 """Two small sizes, eight variants: their warm-up takes a tenth of a second."""

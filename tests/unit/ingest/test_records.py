@@ -5,7 +5,7 @@ import pytest
 from ingest.records import TRANSITIONS, JobStatus, VariantState
 
 
-def test_statuses_match_the_contract() -> None:
+def test_job_statuses_are_the_documented_ones() -> None:
     assert [status.value for status in JobStatus] == ["pending", "processing", "complete", "failed"]
 
 

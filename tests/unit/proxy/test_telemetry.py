@@ -26,7 +26,7 @@ def restored_logging() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-async def test_exposition_has_the_names_and_labels_of_the_contract() -> None:
+async def test_exposition_has_the_documented_names_and_labels() -> None:
     metrics = Metrics()
     metrics.derivations.labels("small", "jpg", "ok").inc()
     metrics.variant_requests.labels("hot").inc()

@@ -97,7 +97,7 @@ def service() -> Iterator[Service]:
         thread.join()
 
 
-def test_every_pin_and_every_known_library_is_asked_about(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+def test_audit_asks_about_every_pin_and_known_library(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     assert audit.main(["--service", service.url]) == 0
 
     asked = {(query["package"].get("purl") or query["package"]["name"], query["version"]) for query in service.queries}

@@ -30,7 +30,7 @@ from tests.unit.proxy.imaging.reference import decoded, rendered
         ((101, 9999), Size("line", None, 1, Fit.INSIDE), (1, 1)),
     ],
 )
-def test_displayed_size_has_the_aspect_ratio_of_its_fit(
+def test_displayed_size_follows_the_fit_of_the_size(
     sides: tuple[int, int], size: Size, displayed: tuple[int, int]
 ) -> None:
     assert displayed_size(size, *sides) == displayed

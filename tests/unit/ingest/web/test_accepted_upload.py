@@ -28,7 +28,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 MIB = 1 << 20
 
 
-async def test_response_matches_the_contract(service: Service, tmp_path: Path) -> None:
+async def test_response_has_exactly_the_documented_fields(service: Service, tmp_path: Path) -> None:
     file = photograph_bytes("rocket.jpg")
     (tmp_path / "rocket").write_bytes(file)
     seen = inspect(tmp_path / "rocket", Limits(100, 1000))

@@ -1,4 +1,4 @@
-"""`POST /images/upload`: every refusal matches the contract, leaves nothing, and reads no more than necessary."""
+"""`POST /images/upload`: every refusal is the documented one, leaves nothing, and reads no more than necessary."""
 
 from dataclasses import replace
 from typing import Any

@@ -12,7 +12,7 @@ from tests.unit.proxy.settings.toml_file import mistakes, toml
 
 
 class TestDefaults:
-    def test_defaults_match_the_contract(self) -> None:
+    def test_defaults_are_the_documented_ones(self) -> None:
         settings = load_settings()
 
         assert settings.data_dir == Path("data")

@@ -33,7 +33,7 @@ class TestPut:
         ("format", "media_type"),
         [("jpg", "image/jpeg"), ("png", "image/png"), ("webp", "image/webp"), ("avif", "image/avif")],
     )
-    async def test_object_matches_the_contract(
+    async def test_object_has_the_documented_headers_and_metadata(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, format: str, media_type: str
     ) -> None:
         variant = Variant(MEDIUM, Format(format), 3)

@@ -182,7 +182,7 @@ async def test_metrics_are_exposed_if_a_gauge_fails() -> None:
     assert b"darkroom_render_waiting" in answer.body
 
 
-async def test_metrics_have_the_names_of_the_contract(site: Site) -> None:
+async def test_metrics_response_has_the_documented_names_and_labels(site: Site) -> None:
     await site.get("medium@2x.webp")
     await site.get("medium@2x.webp")
 

@@ -33,7 +33,7 @@ class TestOk:
             ("small@3x.jpg", "image/jpeg"),
         ],
     )
-    async def test_ok_has_exactly_the_headers_of_the_contract(self, site: Site, name: str, media_type: str) -> None:
+    async def test_ok_has_exactly_the_documented_headers(self, site: Site, name: str, media_type: str) -> None:
         variant = site.settings.sizes.parse(name)
         assert variant is not None
         body = body_of(site, name)
