@@ -67,10 +67,11 @@ def refresh(
     start: Start = None,
     as_json: AsJson = False,
 ) -> None:
-    """Derive stale variants anew, and invalidate them in the CDN.
+    """Derive stale variants anew.
 
     A variant is stale if it was made with another size, encoder option or codec version than the current ones. Stale
-    variants are still served; a request for one also derives it anew.
+    variants are still served; a request for one also derives it anew. With CDN_DISTRIBUTION_ID, this command also
+    invalidates them in CloudFront.
     """
     first = parse_id(start) if start else None
     settings = load(rendering=True)

@@ -33,6 +33,6 @@ export function confirmDeletion(dialog, count) {
   const { title, text } = partsOf(dialog);
   const [these, their] = count === 1 ? ["this upload", "the original"] : [`${count} uploads`, "their originals"];
   title.textContent = `Delete ${these}?`;
-  text.textContent = `This deletes ${their} and every variant, here and at the CDN. This can't be undone.`;
+  text.textContent = `This deletes ${their} and every variant. This can't be undone.`;
   return ask(dialog);
 }
