@@ -1,4 +1,4 @@
-"""The attempts at a call that may fail for a while."""
+"""Repeats calls that may fail for a while: pauses between attempts, with jitter."""
 
 import asyncio
 import random
@@ -10,9 +10,9 @@ from itertools import chain
 class Attempts:
     """Iterates over attempts and waits between them. Yields the seconds until the next attempt, None for the last.
 
-    `delays`: seconds before each retry. Each is randomised by a quarter, so that calls that met the same fault do not
-    all retry at the same moment. The caller logs each retry, and leaves the loop on success and on permanent errors.
-    `stopping`: when it is set, a pause ends at once, and no attempt follows.
+    `delays`: seconds before each retry. Each is changed at random by up to a quarter, so that calls that met the same
+    fault do not all retry at the same moment. The caller logs each retry, and leaves the loop on success and on
+    permanent errors. `stopping`: when it is set, a pause ends at once, and no attempt follows.
     """
 
     def __init__(self, delays: Iterable[float], stopping: asyncio.Event | None = None) -> None:
@@ -48,5 +48,5 @@ async def sleep(seconds: float, stopping: asyncio.Event) -> None:
 
 
 def randomise(delay: float) -> float:
-    """Returns `delay`, a quarter shorter or longer at random."""
+    """Returns `delay`, made up to a quarter shorter or longer at random."""
     return round(delay * random.uniform(0.75, 1.25), 3)  # noqa: S311 - jitter needs no secure random

@@ -64,9 +64,10 @@ async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator
 
 
 def select_page(compare: Callable[[Any, UploadId], ColumnElement[bool]], place: UploadId) -> Select[Any]:
-    """Selects a batch of rows in the order of their ids, from `place` on.
+    """Selects the next `_BATCH` rows in the order of their ids.
 
-    Compares the ids of both tables: otherwise Postgres merges them from the first image on, for every batch.
+    `compare`: `operator.ge` begins at `place`, `operator.gt` after it. The condition is on the ids of both tables: with
+    only one of them, Postgres reads the other table from its first row, for every batch.
     """
     is_same = upload_jobs.c.upload_id == images.c.upload_id
     return (

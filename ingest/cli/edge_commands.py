@@ -32,7 +32,7 @@ def cloudfront(
 ) -> None:
     """Print the function that CloudFront runs for each request.
 
-    A path in CDN_URL, or else in PUBLIC_URL, is part of it.
+    If CDN_URL, or else PUBLIC_URL, has a path, the function removes it from the requests.
     """
     if template and private:
         stop("--template prints both functions: leave out --private.", code=2)

@@ -24,7 +24,7 @@ _THREADS = 4  # not those of the default limiter: a slow edge must not delay upl
 
 
 class NginxCaches:
-    """Requests from each nginx to forget every path that a variant of the upload may have, because nginx has no tags.
+    """Asks each nginx to forget every path that a variant of the upload may have, because nginx has no tags.
 
     With the three default sizes, these are 90 small requests for each upload, on one connection; all are sent twice.
     Tags of recipes are ignored, because a stale variant is still a correct image.

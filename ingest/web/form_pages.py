@@ -27,7 +27,11 @@ _PRIVATE = {
 
 
 class FormPages:
-    """Builds the pages. Their policy allows the server's images and style sheet, and no scripts."""
+    """Builds the pages for browsers without JavaScript.
+
+    Their Content-Security-Policy allows images of this server and of the origin of `url_base`, this server's style
+    sheet, and no scripts. `url_base`: the prefix of the variants' URLs, or an empty string.
+    """
 
     def __init__(self, url_base: str) -> None:
         self._headers: Mapping[str, str] = {

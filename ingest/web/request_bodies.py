@@ -26,7 +26,8 @@ _LINGER_BYTES = 64 << 20
 class TimedBody:
     """The chunks of a request's body, with deadlines. Iterating raises UploadTimeout after:
 
-    - `stall` seconds without a byte, - `stall` seconds more than the bytes received so far need at `MIN_RATE`,
+    - `stall` seconds without a byte,
+    - `stall` seconds more than the bytes received so far need at `MIN_RATE`,
     - `total` seconds, if the body is slower than `MIN_RATE_OF_LONG`.
 
     It raises Aborted when the client disconnects.

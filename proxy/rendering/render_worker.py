@@ -221,7 +221,7 @@ class RenderWorker:
         self._writer.close()
 
     async def _request(self, path: Path, request: protocol.Message) -> tuple[int, bytes]:
-        """Sends a request with the original at `path` as an open descriptor. Returns its size and its first bytes."""
+        """Sends a request with the open original. Returns the original's size and first bytes. Raises RenderFailed."""
         self.requests += 1
         try:
             opened, head = await anyio.to_thread.run_sync(_open, path)

@@ -1,4 +1,4 @@
-"""Requirements of a command on the settings."""
+"""What a command requires of the settings, such as API keys if other machines can reach it."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Requirements of a command on the settings. The checks raise ValueError for settings that do not meet them.
+    """What a command requires of the settings. The checks raise ValueError for settings that do not meet them.
 
     `rendering`: derives variants. `database`: reads or writes it. `host`: the address that it binds. `folder`: where
     the TOML file is, which names other files by paths that are relative to it. `watermarks`: reads these files; False
@@ -50,7 +50,8 @@ class Needs:
     def check_shared_database(self, valid: Mapping[str, Any]) -> None:
         """Raises ValueError if machines would share Redis and a bucket, but not a database.
 
-        Called if REDIS_URL is set. `valid`: the valid ones of the fields before REDIS_URL.
+        Called if REDIS_URL is set. `valid`: the values of the fields that are declared before `redis_url`, without the
+        invalid ones (pydantic's `info.data`).
         """
         alone = "database_url" in valid and valid["database_url"] is None
         if self.database and alone and valid.get("s3_bucket") is not None:

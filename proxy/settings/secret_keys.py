@@ -1,4 +1,4 @@
-"""Reads settings that hold secret keys."""
+"""Types of settings that hold secret keys: at least 32 characters, separated by commas or lines."""
 
 import re
 from typing import Annotated

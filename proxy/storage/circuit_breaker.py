@@ -58,7 +58,9 @@ class CircuitBreaker:
         self._last_success = self._clock()
 
     def record_failure(self, admitted: float, error: str) -> None:
-        """Counts a failure and schedules the next probe. `admitted`: what `admit` returned.
+        """Counts a failure and schedules the next probe.
+
+        `admitted`: what `admit` returned. `error`: the message with which `admit` then rejects calls.
 
         Ignores a call admitted before the last success: its failure says nothing about the store's present state.
         """

@@ -1,4 +1,4 @@
-"""Local files for downloads, and their folder."""
+"""Files that threads write, which their callers may abandon; and why a folder is not writable."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""Measurements of the event loop."""
+"""Measures each second how late the event loop is, and samples the gauges."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The proxy's ASGI application."""
+"""Builds the proxy's ASGI application: routes, middleware, and a problem document for every error."""
 
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence

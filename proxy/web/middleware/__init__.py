@@ -1,1 +1,1 @@
-"""ASGI middleware."""
+"""ASGI middleware: API keys, the allowed `Host`, logs and metrics of requests, security headers."""

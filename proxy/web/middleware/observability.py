@@ -85,7 +85,10 @@ class Observability:
 
 
 class _ResponseRecorder:
-    """Forwards the response and records its status (0 until it starts) and its bytes. Adds the request id."""
+    """Forwards the response and records its status (0 until it starts) and its bytes.
+
+    Adds the request id, except to publicly cacheable responses.
+    """
 
     def __init__(self, request_id: str, send: Send) -> None:
         self.request_id = request_id
