@@ -46,6 +46,7 @@ def parse_focus(text: str) -> Focus | None:
 
 
 def focus_point(focus: Focus) -> tuple[float, float]:
+    """Returns x and y, shares of the upright image's width and height."""
     x, y = map(float, focus.split(","))
     return x, y
 
@@ -223,6 +224,7 @@ class Variant:
 
     @property
     def size_name(self) -> str:
+        """The name of the size with the density, such as `medium@2x`."""
         return self.size.name if self.density == 1 else f"{self.size.name}@{self.density}x"
 
     @property
@@ -232,10 +234,12 @@ class Variant:
 
     @property
     def width(self) -> int | None:
+        """The width of the box in pixels, density included; None if the size has only a height."""
         return self.size.width and self.size.width * self.density
 
     @property
     def height(self) -> int | None:
+        """The height of the box in pixels, density included; None if the size has only a width."""
         return self.size.height and self.size.height * self.density
 
 

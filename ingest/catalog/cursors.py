@@ -12,6 +12,7 @@ class InvalidCursor(Exception):
 
 
 def encode_cursor(created_at: datetime, upload_id: UploadId) -> str:
+    """Returns the cursor of the page that begins after this upload."""
     return base64.urlsafe_b64encode(f"{created_at.isoformat()} {upload_id}".encode()).decode()
 
 

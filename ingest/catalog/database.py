@@ -99,6 +99,7 @@ class Database:
             return (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
 
     async def now(self) -> datetime:
+        """Returns the time of the database's clock. Raises CatalogUnavailable."""
         async with self.transaction() as connection:
             return await now(connection)
 

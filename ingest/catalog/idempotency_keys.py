@@ -4,7 +4,6 @@ Two kinds of keys stay after a deletion, in the table `spent_tickets`. The key o
 expired, because a ticket allows one upload. The key of an imported source stays until `revive`, because a repeated
 import must not restore a deleted upload.
 
-
 Ages are measured by the database's clock. By its own clock, a machine that is a day ahead would expire every key.
 """
 

@@ -39,6 +39,7 @@ class OwnerDeletions:
         return _to_deletion(row)
 
     async def find(self, deletion_id: str) -> OwnerDeletion | None:
+        """Returns the deletion; None if this id is unknown, or its row was removed after `RETENTION`."""
         query = select(owner_deletions).where(owner_deletions.c.deletion_id == deletion_id)
         async with self._database.transaction() as connection:
             row = (await connection.execute(query)).first()

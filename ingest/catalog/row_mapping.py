@@ -20,6 +20,7 @@ _NAMES: dict[type[Any], list[str]] = {
 
 
 def to_upload(row: Row[Any]) -> Upload:
+    """Returns the upload. `row`: with the columns of `images`."""
     variants = {
         name: _read(WarmedVariant, stored | {"state": VariantState(stored["state"])})
         for name, stored in row.variants.items()
@@ -52,6 +53,7 @@ def alpha_of(row: Row[*tuple[Any, ...]]) -> bool | None:
 
 
 def to_job(row: Row[Any]) -> Job:
+    """Returns the job. `row`: with columns of `upload_jobs`, and `is_stalled`."""
     return Job(
         UploadId(row.upload_id),
         JobStatus(row.status),

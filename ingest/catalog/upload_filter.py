@@ -18,6 +18,7 @@ class UploadFilter:
     ids: Collection[UploadId] | None = None
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """Yields conditions on `images`, which must all hold. Yields none if every upload is selected."""
         owner: ColumnElement[str] = images.c.owner
         external_id: ColumnElement[str] = images.c.external_id
         if self.ids is not None:

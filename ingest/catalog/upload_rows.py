@@ -36,6 +36,7 @@ class UploadRow:
 
     @property
     def is_accepted(self) -> bool:
+        """Whether the upload was acknowledged. Otherwise it is in progress, or died."""
         return self.dimensions is not None
 
 

@@ -126,12 +126,14 @@ def parse_id(text: str) -> UploadId:
 
 
 def out() -> "Console":
+    """Returns a console on standard output. It prints text as it is, and leaves long lines to the terminal."""
     from rich.console import Console
 
     return Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def err() -> "Console":
+    """Returns the same as `out`, on standard error."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)

@@ -94,8 +94,8 @@ def purge(
 ) -> None:
     """Delete uploads permanently.
 
-    Deletes originals, variants and rows, also if some of them are gone already, and removes
-    them from caches: with CDN_DISTRIBUTION_ID or EDGE_URLS, from the edge's too.
+    Deletes originals, variants and rows, also if some of them are gone already, and removes them
+    from caches: with CDN_DISTRIBUTION_ID or EDGE_URLS, from the edge's too.
     """
     upload_ids = [parse_id(text) for text in ids]
     settings = load()

@@ -60,10 +60,12 @@ class ImportSummary:
 
     @property
     def done(self) -> int:
+        """The number of entries with a result, ignored ones included."""
         return self.outcomes.total()
 
     @property
     def is_complete(self) -> bool:
+        """Whether nothing was refused or failed."""
         return not (self.outcomes[Outcome.REFUSED] or self.outcomes[Outcome.FAILED])
 
     @property

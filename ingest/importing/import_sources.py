@@ -148,5 +148,6 @@ def _open(path: Path) -> int:
 
 
 def unreadable(error: OSError | ValueError) -> SourceProblem:
+    """Returns the problem of a file that could not be opened or read."""
     reason = getattr(error, "strerror", None) or str(error)
     return SourceProblem("unreadable", f"The file cannot be read: {reason}.")

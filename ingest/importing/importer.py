@@ -42,6 +42,7 @@ class Result:
     detail: str | None = None
 
     def to_json(self) -> dict[str, Any]:
+        """Returns the line of `darkroom import` for this source, without the members that are None."""
         document = {
             "source": self.name,
             "line": self.line,

@@ -38,6 +38,7 @@ class InvalidUrl(Exception):
 
 
 def is_url(text: str) -> bool:
+    """Whether `text` begins as an http or https URL does. It may be invalid: see `parse_url`."""
     return text.lower().startswith(("http://", "https://"))
 
 

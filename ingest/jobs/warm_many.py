@@ -34,6 +34,7 @@ class WarmReport:
 
     @property
     def done(self) -> int:
+        """The number of uploads that are finished, whatever their result."""
         return self.complete + self.skipped + self.failures.count + len(self.unknown)
 
     def to_json(self) -> dict[str, Any]:

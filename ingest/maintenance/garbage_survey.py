@@ -20,6 +20,7 @@ class Survey:
 
     @property
     def is_clean(self) -> bool:
+        """Whether nothing is garbage, temporary files aside."""
         return not (self.orphans or self.missing or self.others)
 
     def refusal(self, max_share: float) -> str | None:

@@ -28,6 +28,7 @@ class RecoveryReport:
     failures: Failures[UploadId] = field(default_factory=Failures)
 
     def to_json(self, done: str) -> dict[str, Any]:
+        """Returns the report as JSON. `done`: the name of the list of uploads whose rows were rebuilt."""
         return {done: self.done, "known": self.known, **self.failures.to_json()}
 
 

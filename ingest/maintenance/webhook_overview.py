@@ -23,6 +23,7 @@ async def show_webhooks(settings: Settings, *, retry: bool = False) -> dict[str,
 
 
 def describe(webhook: Webhook) -> dict[str, Any]:
+    """Returns the webhook as JSON, without its body."""
     return {
         "webhookId": webhook.webhook_id,
         "type": webhook.type,

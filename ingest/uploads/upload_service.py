@@ -82,11 +82,11 @@ class UploadService:
     async def receive(
         self, chunks: AsyncIterator[bytes], key: IdempotencyKey | None = None, fields: UploadFields | None = None
     ) -> Upload:
-        """Receives a file and returns once the original and its rows are durable. `key`: recorded with the upload.
+        """Receives a file and returns once the original and its rows are durable.
 
-        `fields`: complete when `chunks` end.
-        Raises what `chunks` raises, a Refused for an unacceptable image, InProgress, Unavailable, Overloaded,
-        DerivationTimeout or RenderFailed. After an exception, nothing of the upload is stored, and the key is free.
+        `key`: recorded with the upload. `fields`: complete when `chunks` end. Raises what `chunks` raises, a Refused
+        for an unacceptable image, InProgress, Unavailable, Overloaded, DerivationTimeout or RenderFailed. After an
+        exception, nothing of the upload is stored, and the key is free.
         """
         upload_id = new_upload_id()
         folder = self._temporary / upload_id

@@ -50,6 +50,7 @@ class Ticket:
     max_bytes: int | None
 
     def idempotency_key(self, attempt_timeout: timedelta) -> IdempotencyKey:
+        """Returns the key that makes the ticket good for one upload. `attempt_timeout`: as in `IdempotencyKey`."""
         return ticket_key(self.jti, attempt_timeout)
 
 

@@ -16,6 +16,8 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 class DeletionRoutes:
+    """`DELETE /images?owner=` and `GET /images/deletions/{deletionId}`."""
+
     def __init__(self, deletions: OwnerDeletions, worker: OwnerDeletionWorker, serializer: Serializer) -> None:
         self._deletions = deletions
         self._worker = worker

@@ -20,6 +20,8 @@ _STEP = 300  # seconds: tokens end at multiples of it, so that repeated calls gi
 
 
 class TokenRoutes:
+    """`GET /images/tokens`. Without `SIGNING_KEYS`, the call is 404."""
+
     def __init__(self, settings: Settings) -> None:
         self._keys = [key.get_secret_value() for key in settings.signing_keys]
 

@@ -64,6 +64,7 @@ class Original:
 
     @property
     def upright_size(self) -> tuple[int, int]:
+        """Width and height of the upright image, in the pixels of the file."""
         return self.size[::-1] if self.is_sideways else self.size
 
     def turn_upright(self, image: Image.Image) -> Image.Image:

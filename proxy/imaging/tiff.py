@@ -96,6 +96,7 @@ class TiffDirectory:
         return struct.unpack(f"{self._order}{len(data) // width}{_NUMBERS[kind]}", data[: len(data) // width * width])
 
     def number(self, tag: int, default: int = 0) -> int:
+        """Returns the first number of a tag; `default` if the tag is missing or has no whole numbers."""
         return next(iter(self.numbers(tag)), default)
 
     def image(self) -> TiffImage:

@@ -129,8 +129,7 @@ class RenderPool:
         """Estimates the bytes of memory for rendering `targets` of the original at `path`, or for its inspection.
 
         Returns the most that one request may reserve if the header cannot be read, or if the worker will refuse the
-        image.
-        Raises TooHeavy if the estimate exceeds that.
+        image. Raises TooHeavy if the estimate exceeds that.
         """
         memory = await anyio.to_thread.run_sync(self._estimate, path, targets)  # a disk may be slow
         if memory > self._max_estimate:

@@ -80,6 +80,7 @@ class FileHead(_Answer):
     measured: _Measured | None = None
 
     def measurement(self) -> Measured | None:
+        """Returns what the quality search measured; None if the quality is fixed."""
         return Measured(self.measured.quality, self.measured.score) if self.measured else None
 
 

@@ -35,6 +35,7 @@ _NICENESS = 10
 
 
 def main() -> None:
+    """Runs a render worker until the server ends. The first argument of the command: MiB of address space."""
     sandbox.close_descriptors()
     sandbox.hide_memory()
     os.nice(_NICENESS)
@@ -109,6 +110,11 @@ def memory_limit(request: Message, original: OriginalFile) -> int:
 def answer(
     request: Message, original: OriginalFile, requests: Requests, answers: BinaryIO, watermarks: Watermarks
 ) -> None:
+    """Answers one request: with an inspection, or with one rendered file after the other.
+
+    If the request `asks`, waits before each target for the reply of the server in `requests`. Raises a Refused, or
+    MemoryError beyond the limit.
+    """
     limits = Limits(**request["limits"])
     if "targets" not in request:
         answers.write(encode_message(asdict(inspect(original, limits))))

@@ -30,6 +30,7 @@ class ApiKey:
     secret: SecretStr
 
     def allows(self, scope: KeyScope) -> bool:
+        """Whether the key has the scope. `admin` includes every other."""
         return scope in self.scopes or KeyScope.ADMIN in self.scopes
 
     @override

@@ -264,6 +264,7 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
 
     @property
     def sizes(self) -> Sizes:
+        """The sizes of `size_tables`, then those of `widths`."""
         named = [table.to_size(name, self.background) for name, table in self.size_tables.items()]
         widths = (Size(f"w{width}", width, None, Fit.INSIDE, background=self.background) for width in self.widths)
         return Sizes(*named, *widths)

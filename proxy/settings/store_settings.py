@@ -87,6 +87,7 @@ class StoreSettings(BaseModel):
 
     @property
     def temporary(self) -> Path:
+        """Folder of temporary files: uploads in progress, and originals while they are rendered or sent."""
         return self.data_dir / "tmp"
 
     @property

@@ -36,4 +36,5 @@ class WatermarkSettings(BaseModel):
         return file.name
 
     def to_watermark(self) -> Watermark:
+        """Returns the watermark as targets have it: with the digest of its file instead of the bytes."""
         return Watermark(self.file.digest, self.file.pixels, self.position, self.opacity, self.width)

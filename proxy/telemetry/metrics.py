@@ -179,6 +179,7 @@ class Metrics:
             gauge.set(value())
 
     def observe_stages(self, timings: dict[str, float]) -> None:
+        """Observes the seconds of each stage in `timings`."""
         for stage, seconds in timings.items():
             self.stage_seconds.labels(stage).observe(seconds)
 

@@ -28,12 +28,14 @@ class Tracing:
         return nullcontext({})
 
     def step(self, name: str) -> AbstractContextManager[object]:  # noqa: ARG002 - the port has it
+        """Makes the block a child span of the current span."""
         return nullcontext()
 
     def record_stages(self, timings: Mapping[str, float], variant: str) -> None:
         """Records consecutive steps that have just ended. `timings`: seconds by name, in order."""
 
     def traceparent(self) -> str | None:
+        """Returns the W3C `traceparent` of the current span; None without one."""
         return None
 
     def close(self) -> None:

@@ -37,6 +37,7 @@ class DerivationFailures:
 
     @property
     def text(self) -> str:
+        """The failures as text, for stores that processes share."""
         return f"{self.count} {self.until:.0f}"
 
 
@@ -52,13 +53,17 @@ def parse_failures(text: bytes | str | None) -> DerivationFailures | None:
 class SharedFailures(Protocol):
     """Failures that several processes know. Its methods do not raise: without it, each process knows its own."""
 
-    async def get(self, keys: Sequence[str]) -> Sequence[DerivationFailures | None]: ...
+    async def get(self, keys: Sequence[str]) -> Sequence[DerivationFailures | None]:
+        """Returns the failures of each key, in the order of `keys`; None for a key without failures."""
 
-    async def put(self, key: str, failures: DerivationFailures) -> None: ...
+    async def put(self, key: str, failures: DerivationFailures) -> None:
+        """Replaces the failures of a key, for `REMEMBERED` seconds."""
 
-    async def delete(self, key: str) -> None: ...
+    async def delete(self, key: str) -> None:
+        """Forgets the failures of a key."""
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Frees connections."""
 
 
 class DerivationPauses:

@@ -74,6 +74,7 @@ class EncodedVariant:
 
     @property
     def md5(self) -> str:
+        """The MD5 of the body, in hexadecimal."""
         return self.etag.strip('"')
 
     @property

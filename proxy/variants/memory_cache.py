@@ -51,6 +51,7 @@ class MemoryCache:
 
     @property
     def bytes(self) -> int:
+        """The bytes in use, with the overhead of each entry."""
         return int(self._variants.currsize)
 
     def __len__(self) -> int:

@@ -59,6 +59,7 @@ class NegativeCache:
         self._deleted[upload_id] = True
 
     def is_deleted(self, upload_id: UploadId) -> bool:
+        """Whether this process knows that the upload was deleted, as long as `mark_deleted` remembers it."""
         return upload_id in self._deleted
 
     def mark_changed(self, upload_id: UploadId) -> None:

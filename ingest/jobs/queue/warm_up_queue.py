@@ -82,4 +82,5 @@ class WarmUpQueue(Protocol):
         pending again.
         """
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Frees connections."""

@@ -42,6 +42,7 @@ class _NoRedirects(HTTPRedirectHandler):
 
 
 async def fetch(url: str) -> Answer:
+    """Implements `Fetch`. Reads at most 1 MiB of the body."""
     # When the check's deadline passes, the thread goes on until its own timeout.
     return await anyio.to_thread.run_sync(_fetch, url, abandon_on_cancel=True)
 

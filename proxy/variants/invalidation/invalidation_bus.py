@@ -33,6 +33,8 @@ OnInvalidation = Callable[[Invalidation | None], None]
 
 
 class InvalidationBus(Protocol):
+    """Tells the processes of an installation which uploads they must remove from their memory."""
+
     async def publish(self, invalidation: Invalidation) -> None:
         """Tells all subscribers. Logs failures and never raises: caches expire anyway (memory_cache.MAX_AGE)."""
 
@@ -42,7 +44,8 @@ class InvalidationBus(Protocol):
         Runs until cancelled.
         """
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Frees connections."""
 
 
 class NoInvalidation:

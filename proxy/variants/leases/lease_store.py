@@ -29,7 +29,8 @@ class LeaseStore(Protocol):
         False if the lease store fails.
         """
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Frees connections."""
 
 
 class NoLeases:

@@ -101,4 +101,5 @@ def bearer_token(headers: Headers) -> bytes:
 
 
 def problem_for_all(_scope: Scope, error: ServiceError) -> Response:
+    """Responds with a problem document to every refused request."""
     return problem(error)
