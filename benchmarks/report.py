@@ -1,4 +1,4 @@
-"""Interleaved runs and Markdown tables."""
+"""Runs the compared works in turn, and formats their figures as Markdown tables."""
 
 import sys
 from collections.abc import Callable, Iterable

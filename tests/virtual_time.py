@@ -1,4 +1,4 @@
-"""An event loop for tests of long waits."""
+"""An event loop whose clock jumps to the next timer, for tests of long waits."""
 
 import asyncio
 import selectors

@@ -1,4 +1,4 @@
-"""Waits for a condition."""
+"""Waits for a condition, and the deadline of all waits in tests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

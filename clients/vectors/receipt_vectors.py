@@ -1,4 +1,4 @@
-"""Receipts of uploads."""
+"""Receipts of uploads that clients must verify, and those that they must refuse."""
 
 from jwt_vectors import MADE_WITH, RECEIPT, TICKET, damaged, sign
 from signing import BOTH, IDS, NEW, NOW, OLD, Document

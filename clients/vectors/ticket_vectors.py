@@ -1,4 +1,4 @@
-"""Upload tickets."""
+"""Upload tickets that the server must accept, and those that it must refuse; with the cases of clients that sign."""
 
 import json
 

@@ -108,7 +108,7 @@ class Database:
 
     @contextmanager
     def _translated(self, *others: type[Exception]) -> Iterator[None]:
-        """Logs an error once until a call succeeds or another one occurs: during an outage, every call has the same."""
+        """Logs an error once, until a call succeeds or the error changes: during an outage, every call has the same."""
         failures: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, TimeoutError, *others)
         try:
             yield

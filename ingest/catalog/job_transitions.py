@@ -10,7 +10,7 @@ from ingest.records import JobStatus
 
 
 def restart_values() -> dict[str, Any]:
-    """Returns the columns of a job that starts again, from any status. A worker that still runs it loses it."""
+    """Returns the columns of a job that starts again, from any status. A worker that still runs the job loses it."""
     values = {"status": JobStatus.PENDING, "progress": 0, "error": None, "worker": None, "attempts": 0}
     return values | {"retry_at": None} | touched()
 

@@ -1,4 +1,4 @@
-"""Uploads and jobs in SQL."""
+"""Stores uploads and jobs in SQL, and changes a job only from the state that its caller expects."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict

@@ -28,7 +28,7 @@ def upgrade(connection: Connection, revision: str) -> None:
 
 
 def migrations_between(revision: str | None, latest: str) -> list[str] | None:
-    """Describes migrations after `revision` (None: all) up to `latest`, oldest first. Returns None if it is unknown."""
+    """Describes migrations after `revision` (None: all) up to `latest`, oldest first. None: `revision` is unknown."""
     try:
         missing = ScriptDirectory(str(MIGRATIONS)).iterate_revisions(latest, revision or "base")
         return [f"{script.revision} ({script.doc.rstrip('.')})" for script in missing][::-1]

@@ -1,4 +1,4 @@
-"""Filters of the list of uploads."""
+"""Filters of the list of uploads: by owner, external id and ids."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Texts for `--help`."""
+"""Makes the text of `--help`: a command's docstring, then its examples."""
 
 import inspect
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Commands for API keys."""
+"""Commands that print new API keys and secrets."""
 
 import base64
 import secrets

@@ -1,4 +1,4 @@
-"""Maintenance commands."""
+"""Commands that clean up, check and migrate an installation."""
 
 from typing import TYPE_CHECKING, Annotated
 

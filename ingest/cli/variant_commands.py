@@ -1,4 +1,4 @@
-"""Commands for the variants of many uploads."""
+"""Commands that derive variants of many uploads: those that are missing, and those that are stale."""
 
 from typing import Annotated
 

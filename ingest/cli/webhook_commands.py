@@ -1,4 +1,4 @@
-"""The command for webhooks."""
+"""The command that lists webhooks that were given up, and sends them again."""
 
 from typing import Annotated
 

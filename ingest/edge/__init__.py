@@ -1,1 +1,1 @@
-"""The edge in front of the origin: CloudFront and nginx."""
+"""Tells the edges, CloudFront and nginx, which variants to forget, and prints their path rules."""

@@ -38,7 +38,10 @@ class NginxCaches:
         self._threads = anyio.CapacityLimiter(_THREADS)
 
     async def invalidate(self, tags: Sequence[str], *, withdrawn: bool = False) -> None:  # noqa: ARG002 - the port has it
-        """Twice also if not `withdrawn`, because it costs nothing: a variant with an old focus would stay, too."""
+        """Sends all requests twice, also if not `withdrawn`: otherwise a variant with an old focus might stay.
+
+        CloudFront is told only once then, because it charges for invalidations.
+        """
         uploads = [upload_id for tag in tags if (upload_id := parse_upload_id(tag.removeprefix(UPLOAD_TAG)))]
         if not uploads:
             return

@@ -1,4 +1,4 @@
-"""A CSV of paths and URLs, with the fields of their uploads.
+"""A CSV as the source of an import: paths and URLs, with the fields of their uploads.
 
 Each line is parsed alone: a mistake in one line concerns no other, and every message has the line's number. So no value
 may contain a line break.

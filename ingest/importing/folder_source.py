@@ -1,4 +1,4 @@
-"""The files of a folder and of the folders in it."""
+"""A folder as the source of an import: its files, and those of the folders in it."""
 
 import os
 import stat

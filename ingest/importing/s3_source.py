@@ -1,4 +1,4 @@
-"""The objects of a bucket whose keys begin with a prefix."""
+"""A bucket as the source of an import: the objects whose keys begin with a prefix."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager

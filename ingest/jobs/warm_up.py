@@ -173,7 +173,7 @@ class WarmUp:
                 await report(progress)
 
     def _known(self, upload: Upload, removed: Sequence[Variant] = ()) -> dict[str, WarmedVariant]:
-        """Returns what the catalog records about the standard variants, and of others that warm-ups stored earlier."""
+        """Returns what the catalog records about the standard variants, and others that warm-ups stored earlier."""
         stored = {one.name: known for one, known in self._stored(upload).items() if one not in removed}
         return waiting_variants(upload.upload_id, self._standard(upload)) | stored
 

@@ -1,1 +1,1 @@
-"""Ingest over HTTP."""
+"""Ingest over HTTP: its apps, the API's calls, and the upload page."""

@@ -78,7 +78,7 @@ class Limits:
 
 @contextmanager
 def open_image(path: OriginalFile, limits: Limits) -> Iterator[Image.Image]:
-    """Opens the file at `path` and checks its header against `limits` and the bounds above, without decoding pixels.
+    """Opens the file at `path`. Checks its header against `limits` and this module's bounds, decoding no pixels.
 
     Of a PNG, the yielded image has only what its pixels need (see `png_pixels`). Decode it inside the `with` block:
     Pillow's errors there are translated, too. Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or

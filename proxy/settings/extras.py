@@ -1,4 +1,4 @@
-"""The packages that only some sizes need."""
+"""Tells which packages the sizes need that are not installed: numpy and libvips are extras."""
 
 from typing import TYPE_CHECKING
 

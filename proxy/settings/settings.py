@@ -1,4 +1,4 @@
-"""The settings, with their validation."""
+"""All settings of Darkroom: the fields here and those of the base classes, with their validation."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal

@@ -82,10 +82,10 @@ class VariantStore:
         ObjectExists.
 
         A deletion removes the original first and then lists the variants; a change of focus or visibility replaces the
-        original's metadata first. So either its list has this variant, or the look-up after the write finds that the
+        original's metadata first. So either that list has this variant, or the look-up after the write finds that the
         original is gone or changed, and deletes the variant again. The look-up before the write prevents most such
-        writes, which an edge that reads the bucket could see. All run as one shielded task: a cancelled caller does not
-        stop the write's thread, and the look-up must follow it.
+        writes, which an edge that reads the bucket could see. Look-ups and write are one shielded task: a cancelled
+        caller does not stop the write's thread, and the second look-up must follow it.
         """
         putting = asyncio.create_task(self._put(upload_id, variant, encoded, if_absent=if_absent))
         self._putting.add(putting)

@@ -1,4 +1,4 @@
-"""Routes that nginx itself calls."""
+"""Routes that nginx itself calls: to verify a token, and to replace a variant that it must forget."""
 
 from starlette.requests import Request
 from starlette.responses import Response

@@ -24,10 +24,10 @@ def variant_http(least_rate: int) -> Any:
 
 
 class VariantHttp(BoundedHttp):
-    """Asks the application's `find_hit` for each plain GET, and calls the application only if it returns nothing.
+    """Asks the application's `find_hit` for each plain GET, and calls the application only if that returns nothing.
 
-    It does so only while nothing is pending on the connection: responses keep the order of their requests, and a client
-    that does not read has one of them unread at most. Why: docs/decisions/0035-hits.md.
+    Asks `find_hit` only while nothing is pending on the connection: responses keep the order of their requests, and a
+    client that does not read has one of them unread at most. Why: docs/decisions/0035-hits.md.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -114,9 +114,9 @@ function checkValue(value: unknown, depth: number): void {
 /**
  * Returns what the `receipt` of an upload proves. A client hands it over; without it, an upload id proves nothing.
  *
- * `keys` is the server's UPLOAD_KEYS. `owner`: the one that your ticket named, usually the signed-in user, so that nobody hands over
- * the receipt of another; null if your tickets name none. A receipt can be handed over twice: keep upload ids unique in your
- * database. Throws VerificationError if the receipt is not genuine or of another owner.
+ * `keys` is the server's UPLOAD_KEYS. `owner`: the one that your ticket named, usually the signed-in user, so that no user
+ * hands over the receipt of another user; null if your tickets name none. A receipt can be handed over twice: keep upload ids unique
+ * in your database. Throws VerificationError if the receipt is not genuine or of another owner.
  */
 export async function verifyReceipt(receipt: unknown, keys: string, { owner }: { owner: string | null }): Promise<Receipt> {
     const claims = await verifyJwt(receipt, keys, RECEIPT);

@@ -1,4 +1,4 @@
-"""The WarmUpQueue port."""
+"""The WarmUpQueue port, which delivers jobs to workers, and the delays between the attempts at a job."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass

@@ -50,7 +50,7 @@ async def stored_variant(cdn_url: str, sizes: Sizes, store: ObjectStore, fetch: 
 
 
 async def invalidations(cdn: Cdn) -> CheckResult:
-    """Invalidates the tag of an unknown upload. Raises CdnUnavailable."""
+    """Checks that the CDN accepts an invalidation, of the tag of an unknown upload. Raises CdnUnavailable."""
     await cdn.invalidate([upload_tag(new_upload_id())])
     return ok("accepts invalidations")
 

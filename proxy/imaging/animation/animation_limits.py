@@ -60,7 +60,7 @@ def count_frames(path: OriginalFile) -> int:
 def is_played(size: tuple[int, int], frames: int, target: Target) -> bool:
     """Whether `target` shows an original of `size` pixels (upright) and `frames` frames as an animation.
 
-    Beyond the limits above, it shows the first frame.
+    Beyond the limits of this module, the target shows the first frame.
     """
     if not target.animated or not 1 < frames <= MAX_FRAMES:
         return False

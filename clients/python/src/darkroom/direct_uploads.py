@@ -46,11 +46,11 @@ def sign_ticket(
     lifetime: int = 600,
     ticket_id: str | None = None,
 ) -> str:
-    """Return a ticket with which a browser may upload one image. It sends it as `Authorization: Bearer TICKET`.
+    """Return a ticket with which a browser may upload one image, as `Authorization: Bearer TICKET`.
 
     `keys` is the server's UPLOAD_KEYS; the first signs. What the ticket says wins over the fields that the browser
     sends: `owner` and `external_id` (at most 128 printable characters each), `metadata` (a JSON object of at most
-    4 KiB), `visibility`, `focus` (`x,y`, shares from 0 to 1 of the upright image), and the largest original in bytes.
+    4 KiB), `visibility`, `focus` (`x,y`, shares from 0 to 1 of the upright image), and `max_bytes` of the image.
     `lifetime`: seconds in which the upload must begin, at most a day. `ticket_id`: the `jti`, a new UUID by default;
     all uploads with the same one are one upload. Raises ValueError for malformed arguments.
     """
@@ -109,9 +109,9 @@ def _check_value(value: object, depth: int) -> None:
 def verify_receipt(receipt: object, keys: str, *, owner: str | None) -> Receipt:
     """Return what the `receipt` of an upload proves. A client hands it over; without it, an upload id proves nothing.
 
-    `keys` is the server's UPLOAD_KEYS. `owner`: the one that your ticket named, usually the signed-in user, so that
-    nobody hands over the receipt of another; None if your tickets name none. A receipt can be handed over twice: keep
-    upload ids unique in your database. Raises VerificationError if the receipt is not genuine or of another owner.
+    `keys` is the server's UPLOAD_KEYS. `owner`: the one that your ticket named, usually the signed-in user, so that no
+    user hands over the receipt of another user; None if your tickets name none. A receipt can be handed over twice:
+    keep upload ids unique in your database. Raises VerificationError if the receipt is not genuine or of another owner.
     """
     claims = verify_jwt(receipt, keys, RECEIPT)
     upload_id, sha256 = claims.get("uploadId"), claims.get("sha256")

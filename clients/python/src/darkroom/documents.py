@@ -32,8 +32,8 @@ class Placeholder(TypedDict):
 class Upload(TypedDict):
     """An upload. `sizes`: the dimensions of its variant of each size. `urls`: by size, then by format.
 
-    Of the sizes that only have the original's own pixels, `urls` has the first. With an
-    unknown placeholder, whose texts are empty, they also have `auto`.
+    Of the sizes that only have the original's own pixels, `urls` has the first. If the placeholder is unknown (its
+    texts are empty), each size in `urls` also has the format `auto`.
     """
 
     sizes: dict[str, DisplayedSize]

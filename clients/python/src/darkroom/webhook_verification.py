@@ -1,4 +1,4 @@
-"""Webhooks as Standard Webhooks signs them (https://www.standardwebhooks.com)."""
+"""Verifies webhooks, which are signed as Standard Webhooks (https://www.standardwebhooks.com)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model field for one upload."""
+"""`UploadField`, a model field that keeps one upload as JSON."""
 
 from __future__ import annotations
 
