@@ -115,7 +115,7 @@ class WebhookStatus(StrEnum):
     PENDING = "pending"
     """Will be sent, perhaps again."""
     FAILED = "failed"
-    """Was not accepted for a day, or refused for good. `darkroom webhooks --retry` sends it again."""
+    """Was not accepted for a day, or was refused permanently. `darkroom webhooks --retry` sends it again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,9 +53,9 @@ def import_(
 ) -> None:
     """Import many existing images: each becomes one upload.
 
-    Interrupt it and repeat it at will: a source that was imported is found again and keeps its upload. Prints a line of
-    JSON for each file at once, with its upload id, or with the code and the reason if it was refused or failed. --json
-    adds a line with the totals, and hides the progress.
+    You may interrupt and repeat it at any moment: a source that was imported is found again and keeps its upload.
+    Prints a line of JSON for each file at once, with its upload id, or with the code and the reason if it was refused
+    or failed. --json adds a line with the totals, and hides the progress.
 
     A CSV begins with a line that names its columns: source (a path or a URL), and any of externalId, owner, visibility,
     focus, metadata. Needs no server: the uploads are warmed up by a running one, or by darkroom warm.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 TRASH_HELP = help_text(
     """List what darkroom gc has moved to the trash.
 
-    Originals without rows stay there for TRASH_DAYS. Days left: until darkroom gc removes them for good.
+    Originals without rows stay there for TRASH_DAYS. Days left: until darkroom gc removes them permanently.
     """,
     ["darkroom trash", "darkroom trash --json"],
 )

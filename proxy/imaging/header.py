@@ -2,7 +2,7 @@
 
 The server uses it for memory estimates: Pillow's parsers may loop over hostile files for seconds, holding the GIL. This
 reader follows at most `MAX_MARKERS` markers or chunks. It returns None for a file that it does not
-understand, which the render worker then judges. It refuses only too many markers, which would hold up Pillow past any
+understand, which the render worker then judges. It refuses only too many markers, which would keep Pillow busy past any
 deadline, and kinds of TIFF that are not decoded.
 """
 

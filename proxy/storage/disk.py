@@ -37,7 +37,7 @@ class DiskStore:
         self._root = root
         self._incoming = root / INCOMING
         self._threads = anyio.CapacityLimiter(threads)
-        # Their own: anybody causes look-ups, with unknown ids, and they must not hold up downloads of originals.
+        # Their own: anybody causes look-ups, with unknown ids, and they must not delay downloads of originals.
         self._lookups = anyio.CapacityLimiter(threads)
 
     async def head(self, key: str) -> ObjectInfo:

@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 _PAGE = 1000  # keys: S3's limit for one listing and one DeleteObjects
 _SLOTS = {"reads": 24, "lookups": 24, "downloads": 8, "writes": 8, "deletes": 4}
-"""Concurrent calls of each kind, each with a connection. Two kinds must not hold up reads of stored variants: downloads
+"""Concurrent calls of each kind, each with a connection. Two kinds must not delay reads of stored variants: downloads
 of originals, which may take 30 s, and lookups (HEAD, listings), which anyone can cause by requesting unknown ids."""
 
 # Deadlines of a call in seconds. botocore's time-outs apply to each read, so a store that trickles never exceeds them.

@@ -108,7 +108,7 @@ def _etag(body: bytes) -> str:
 
 
 async def without_blocking(make: Callable[[], EncodedVariant], size: int) -> EncodedVariant:
-    """Runs one of the constructors; in a thread if the MD5 of `size` bytes would hold up the event loop."""
+    """Runs one of the constructors; in a thread if the MD5 of `size` bytes would block the event loop for long."""
     return await anyio.to_thread.run_sync(make) if size > _LARGE else make()
 
 

@@ -128,7 +128,7 @@ class VariantService:
         """Makes sure that every variant is stored with the current recipe; yields each as soon as it is.
 
         Decodes the original once for each tier of missing variants. Concurrent `fetch` calls for them share the result.
-        A slow consumer does not hold up a render process. Raises what `fetch` raises.
+        A slow consumer does not delay a render process. Raises what `fetch` raises.
         """
         return self._ensurer.ensure(upload_id, variants)
 
@@ -167,7 +167,7 @@ class VariantService:
         self._memory_cache.forget(upload_id)  # again: a concurrent fetch may have cached one before it was deleted
 
     async def delete_upload(self, upload_id: UploadId) -> None:
-        """Deletes an upload, for good: the original first, so that a running derivation cannot leave a variant behind.
+        """Deletes an upload permanently; the original first, so that no running derivation leaves a variant behind.
 
         Deletes its copy in the trash, too, and with `delete_versions` all old versions.
         """

@@ -28,7 +28,7 @@ _CACHE_CONTROL = {Visibility.PUBLIC: CACHE_CONTROL, Visibility.PRIVATE: f"privat
 class VariantStore:
     """The variants in the object store. Its methods raise StoreUnavailable.
 
-    `may_be_kept`: whether an upload was neither changed nor deleted lately, as far as this process knows.
+    `may_be_kept`: whether an upload was neither changed nor deleted recently, to the knowledge of this process.
     `on_outdated`: called for an upload that was changed while one of its variants was derived.
     """
 

@@ -42,7 +42,7 @@ export interface Receipt {
 }
 
 /**
- * Returns a ticket with which a browser may upload one image. It sends it as `Authorization: Bearer TICKET`, or passes it to
+ * Returns a ticket with which a browser may upload one image. The browser sends it as `Authorization: Bearer TICKET`, or passes it to
  * `upload`. What the ticket says wins over the fields that the browser sends.
  *
  * `keys` is the server's UPLOAD_KEYS; the first signs. Throws TypeError for malformed arguments.
@@ -112,11 +112,11 @@ function checkValue(value: unknown, depth: number): void {
 }
 
 /**
- * Returns what the `receipt` of an upload proves. A client hands it over; without it, an upload id proves nothing.
+ * Returns what the `receipt` of an upload proves. A client sends it; without it, an upload id proves nothing.
  *
  * `keys` is the server's UPLOAD_KEYS. `owner`: the one that your ticket named, usually the signed-in user, so that no user
- * hands over the receipt of another user; null if your tickets name none. A receipt can be handed over twice: keep upload ids unique
- * in your database. Throws VerificationError if the receipt is not genuine or of another owner.
+ * sends the receipt of another user; null if your tickets name none. A receipt can be sent twice: keep upload ids unique in your
+ * database. Throws VerificationError if the receipt is not genuine or of another owner.
  */
 export async function verifyReceipt(receipt: unknown, keys: string, { owner }: { owner: string | null }): Promise<Receipt> {
     const claims = await verifyJwt(receipt, keys, RECEIPT);

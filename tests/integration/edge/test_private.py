@@ -75,7 +75,7 @@ def token(upload_id: UploadId, seconds: float = 1000) -> str:
 
 
 def refused(edge: str, upload_id: UploadId) -> None:
-    """Asserts that nobody without a token of this upload gets any of its variants."""
+    """Asserts that clients without a token of this upload get none of its variants."""
     queries = ("", "token=", token(upload_id, -1), token(UploadId(str(uuid4()))), f"{token(upload_id, -1)}&a=b")
     for query in queries:
         for name in ("small.jpg", "small.auto", "small.jpeg"):

@@ -25,7 +25,7 @@ def describe_upload(
     visibility: Visibility = "public",
     animated: bool | None = None,
 ) -> Upload:
-    """Return what `picture_html` reads of an upload, from the JSON of `GET /sizes` and what your database keeps.
+    """Return the data of an upload that `picture_html` reads, from the JSON of `GET /sizes` and your database.
 
     `width` and `height`: the `dimensions` of the upload's JSON, in pixels. `placeholder`: that of the upload's JSON;
     without it, the element shows nothing until the image has loaded, and the server chooses the format for older

@@ -107,11 +107,11 @@ def _check_value(value: object, depth: int) -> None:
 
 
 def verify_receipt(receipt: object, keys: str, *, owner: str | None) -> Receipt:
-    """Return what the `receipt` of an upload proves. A client hands it over; without it, an upload id proves nothing.
+    """Return what the `receipt` of an upload proves. A client sends it; without it, an upload id proves nothing.
 
     `keys` is the server's UPLOAD_KEYS. `owner`: the one that your ticket named, usually the signed-in user, so that no
-    user hands over the receipt of another user; None if your tickets name none. A receipt can be handed over twice:
-    keep upload ids unique in your database. Raises VerificationError if the receipt is not genuine or of another owner.
+    user sends the receipt of another user; None if your tickets name none. A receipt can be sent twice: keep upload ids
+    unique in your database. Raises VerificationError if the receipt is not genuine or of another owner.
     """
     claims = verify_jwt(receipt, keys, RECEIPT)
     upload_id, sha256 = claims.get("uploadId"), claims.get("sha256")

@@ -218,7 +218,7 @@ class TestPuttingBack:
         assert (await store.head(original_key(upload_id))).metadata == {"width": "7"}
 
     async def test_copy_whose_original_was_never_moved_is_kept(self, store: CountingStore) -> None:
-        """Another process may be about to delete that original, after it has looked for rows in vain."""
+        """Another process may be about to delete that original, after it has found no rows."""
         upload_id, trash = new_upload_id(), Trash(store)
         await store.put(original_key(upload_id), b"x", content_type="image/png")
         await store.copy(original_key(upload_id), trash_key(upload_id))

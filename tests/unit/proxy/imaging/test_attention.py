@@ -1,4 +1,4 @@
-"""Crops around what draws the eye: a saturated square on grey."""
+"""Crops around the most striking part: a saturated square on grey."""
 
 from dataclasses import replace
 from pathlib import Path

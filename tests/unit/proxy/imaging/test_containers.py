@@ -60,7 +60,7 @@ def test_junk_between_segments_is_skipped(junk: bytes) -> None:
 
 
 def test_small_extensions_of_a_gif_count_by_their_decoding_time() -> None:
-    """10 MB of them would hold up the server for more than a second, when it counts frames."""
+    """10 MB of them would keep the server busy for more than a second, when it counts frames."""
     small = BytesIO(b"GIF89a" + bytes(7) + b"!\xfe\0" * 10)
 
     assert len([*gif_blocks(small, 90)]) == 10

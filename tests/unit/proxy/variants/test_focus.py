@@ -226,7 +226,7 @@ class TestAfterAChange:
 async def test_warm_up_replaces_a_variant_of_an_old_focus(
     make: Make, store: CountingStore, upload_id: UploadId, focused: Variant, variant: Variant
 ) -> None:
-    """One that a process stored before it was killed: nobody looked whether it was outdated."""
+    """One that a process stored before it was killed: no process checked whether it was outdated."""
     await set_focus(store, upload_id, "0.1,0.9")
     variant_service = make()
     await ensured(variant_service, upload_id, [focused, variant])

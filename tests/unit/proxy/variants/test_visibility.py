@@ -63,7 +63,7 @@ async def test_change_before_the_download_derives_nothing(
 async def test_visibility_change_during_a_derivation_leaves_no_variant_at_the_old_key(
     *, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant, private: Variant, elsewhere: bool
 ) -> None:
-    """Also if another process makes the change and tells nobody."""
+    """Also if another process makes the change and tells no other process."""
     variant_service = make()
     gate = store.hold("put")
     await variant_service.fetch(upload_id, variant)

@@ -38,7 +38,7 @@ class StoredUpload:
     def from_json(cls, document: Mapping[str, Any]) -> StoredUpload:
         """Read the JSON of Darkroom's API, or what `to_json` returned. Raises ValueError for anything else.
 
-        It checks every value, so that JSON which a browser handed over can neither break a page nor get markup into it.
+        Checks every value, so that JSON which a browser sent can neither break a page nor get markup into it.
         """
         try:
             dimensions, placeholder = document["dimensions"], document.get("placeholder")
@@ -63,7 +63,7 @@ class StoredUpload:
 
     @classmethod
     def from_receipt(cls, document: Mapping[str, Any], *, owner: str | None) -> StoredUpload:
-        """Read the JSON of an upload that a browser hands over. The id is the one that its `receipt` proves.
+        """Read the JSON of an upload that a browser sends. The id is the one that its `receipt` proves.
 
         The rest is not proved: it only decides how pages show the image. `owner`: as for `darkroom.verify_receipt`.
         Raises VerificationError if the receipt is missing, not genuine or of another owner, ValueError for other JSON,
