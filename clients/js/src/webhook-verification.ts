@@ -1,4 +1,4 @@
-/** Webhooks as Standard Webhooks signs them (https://www.standardwebhooks.com). */
+/** Verifies webhooks, which are signed as Standard Webhooks (https://www.standardwebhooks.com). */
 
 import { encode, fromBase64, importKey, now, VerificationError, type Bytes } from "./signing.js";
 
