@@ -170,11 +170,12 @@ class Watermark:
 class Size:
     """A named size in CSS pixels. With `inside`, one side may be None.
 
-    `auto_quality`: searches for each variant's quality, in formats that have one. `warm`: the formats that warm-ups
-    derive; None chooses them by the original. `enlarge`: whether `cover` and `pad` enlarge small originals.
-    `position`: only of `cover`. `background`: `#rrggbb`, in lower case. `blur`: standard deviation in CSS pixels.
-    `sharpen`: the share of the detail that is added. `animated`: shows animations whole in WebP; other formats, and all
-    of another size, show the first frame. `watermark`: drawn over every variant.
+    `auto_quality`: searches for each variant's quality, in formats that have one. `quality`: fixed qualities by format,
+    instead of those of the settings. `warm`: the formats that warm-ups derive; None chooses them by the original.
+    `enlarge`: whether `cover` and `pad` enlarge small originals. `position`: only of `cover`. `background`: `#rrggbb`,
+    in lower case. `blur`: standard deviation in CSS pixels. `sharpen`: the share of the detail that is added.
+    `animated`: shows animations whole in WebP; other formats, and all of another size, show the first frame.
+    `watermark`: drawn over every variant.
     """
 
     name: str
@@ -182,6 +183,7 @@ class Size:
     height: int | None
     fit: Fit
     auto_quality: bool = False
+    quality: tuple[tuple[Format, int], ...] = ()
     warm: tuple[Format, ...] | None = None
     enlarge: bool = True
     position: Position = Position.CENTER

@@ -25,7 +25,8 @@ class Recipes:
 
     def target(self, variant: Variant, focus: Focus | None = None) -> Target:
         """Returns the rendering target of a variant. `focus`: of the upload; only sizes that crop around it use it."""
-        quality = getattr(self._settings.quality, variant.format, None)
+        usual = getattr(self._settings.quality, variant.format, None)
+        quality = dict(variant.size.quality).get(variant.format, usual)
         searched = variant.size.auto_quality and quality is not None
         return Target(
             width=variant.width,

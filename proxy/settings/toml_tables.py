@@ -16,6 +16,26 @@ SHARPEN = 0.5
 """The amount of `sharpen = true`: mild. Half of the detail that scaling softens is added."""
 
 
+class Quality(BaseModel):
+    """Encoder qualities, 1 to 100, by format.
+
+    AVIF's scale differs from JPEG's: AVIF at 67 has the mean SSIMULACRA2 score of JPEG at 82, which is above that of
+    mozjpeg at 85 (docs/decisions/0003-pipeline.md).
+
+    `score`: the target of sizes with `quality = "auto"`, on SSIMULACRA2's scale.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    jpg: int = Field(82, ge=1, le=100)
+    webp: int = Field(85, ge=1, le=100)
+    avif: int = Field(67, ge=1, le=100)
+    score: float = Field(80, ge=50, le=95)
+
+
+WITH_QUALITY = tuple(format for format in Format if format in Quality.model_fields)
+
+
 class SizeSettings(BaseModel):
     """One `[sizes.NAME]` table of `darkroom.toml`."""
 
@@ -32,7 +52,7 @@ class SizeSettings(BaseModel):
     sharpen: float | None = None
     watermark: WatermarkSettings | None = None
     animated: bool | None = Field(None, strict=True)
-    quality: Literal["auto"] | None = None
+    quality: dict[Format, int] | Literal["auto"] | None = None
     warm: tuple[Format, ...] | Literal["auto", False] = "auto"
 
     # One validator for all kinds, because pydantic would report a mistake once for each.
@@ -45,6 +65,20 @@ class SizeSettings(BaseModel):
             return tuple(format for format in Format if format in value)
         shown = json.dumps(value, default=str)
         raise ValueError(f'give "auto", false or a list of {", ".join(Format)}, not {shown}')
+
+    @field_validator("quality", mode="plain")
+    @classmethod
+    def _validate_quality(cls, value: Any) -> Any:
+        if value == "auto":
+            return value
+        table = value if isinstance(value, dict) else dict.fromkeys(WITH_QUALITY, value)
+        if table and all(name in WITH_QUALITY and type(one) is int and 1 <= one <= 100 for name, one in table.items()):
+            return {format: table[format] for format in WITH_QUALITY if format in table}
+        shown = json.dumps(value, default=str)
+        raise ValueError(
+            f'give "auto", a whole number from 1 to 100, or a table of such numbers for {", ".join(WITH_QUALITY)}, '
+            f"not {shown}"
+        )
 
     @field_validator("sharpen", mode="plain")
     @classmethod
@@ -80,6 +114,7 @@ class SizeSettings(BaseModel):
             self.height,
             fit,
             auto_quality=self.quality == "auto",
+            quality=tuple(self.quality.items()) if isinstance(self.quality, dict) else (),
             warm=None if self.warm == "auto" else self.warm or (),
             enlarge=self.enlarge is not False or fit is Fit.INSIDE,
             position=self.position or Position.CENTER,
@@ -90,20 +125,3 @@ class SizeSettings(BaseModel):
             animated=bool(self.animated),
             watermark=None if self.watermark is None else self.watermark.to_watermark(),
         )
-
-
-class Quality(BaseModel):
-    """Encoder qualities, 1 to 100, by format.
-
-    AVIF's scale differs from JPEG's: AVIF at 67 has the mean SSIMULACRA2 score of JPEG at 82, which is above that of
-    mozjpeg at 85 (docs/decisions/0003-pipeline.md).
-
-    `score`: the target of sizes with `quality = "auto"`, on SSIMULACRA2's scale.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    jpg: int = Field(82, ge=1, le=100)
-    webp: int = Field(85, ge=1, le=100)
-    avif: int = Field(67, ge=1, le=100)
-    score: float = Field(80, ge=50, le=95)

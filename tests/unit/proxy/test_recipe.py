@@ -3,14 +3,14 @@
 import re
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import features
 
-from proxy import recipe, system
+from proxy import recipe
+from proxy.imaging import encode
 from proxy.imaging.target import Target
 from proxy.model import ColorSpace, Fit, Focus, Format, Position, Size, Variant, Watermark, WatermarkPosition
 from proxy.recipe import Recipes
@@ -93,30 +93,14 @@ def test_background_changes_fingerprints_of_padded_variants_in_every_format(form
     assert fingerprint(black) != fingerprint(padded)
 
 
-@pytest.mark.parametrize("format", [Format.JPG, Format.WEBP, Format.AVIF])
-def test_quality_of_a_format_changes_only_its_own_fingerprints(format: Format) -> None:
-    settings = {"quality": Quality(**{format.value: 42})}
-    changed = {
-        other for other in Format if fingerprint(Variant(BOX, other), **settings) != fingerprint(Variant(BOX, other))
-    }
+def test_fingerprints_of_sizes_without_options_are_those_of_earlier_releases(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "RENDERING_VERSION", 7)
+    monkeypatch.setattr(encode, "versions", lambda _: {})
 
-    assert changed == {format}
+    plain, searched = ([fingerprint(Variant(size, format)) for format in Format] for size in (BOX, AUTO_BOX))
 
-
-@pytest.mark.parametrize("format", [Format.JPG, Format.WEBP, Format.AVIF])
-def test_score_changes_fingerprints_of_searched_qualities_only(format: Format) -> None:
-    searched = Variant(AUTO_BOX, format)
-    higher = {"quality": Quality(score=85)}
-
-    assert len({fingerprint(Variant(BOX, format)), fingerprint(searched), fingerprint(searched, **higher)}) == 3
-    assert fingerprint(Variant(BOX, format), **higher) == fingerprint(Variant(BOX, format))
-
-
-def test_score_does_not_change_fingerprints_of_lossless_variants() -> None:
-    searched = Variant(AUTO_BOX, Format.PNG)
-
-    assert fingerprint(searched) == fingerprint(searched, quality=Quality(score=85))
-    assert fingerprint(searched) == fingerprint(Variant(BOX, Format.PNG))
+    assert plain == ["8cd23d507c71", "806b8ea5babb", "7d3a45a151af", "d357673922f3"]
+    assert searched == ["05092ba3d900", "806b8ea5babb", "009e614ccf97", "ca49b93258fa"]
 
 
 def test_fingerprint_changes_with_the_rendering_version(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,16 +135,6 @@ def test_new_option_at_its_default_changes_no_fingerprint(monkeypatch: pytest.Mo
         changed[negate] = fingerprint() != before
 
     assert changed == {False: False, True: True}
-
-
-def test_fingerprint_is_independent_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    variants = [Variant(size, format) for size in (BOX, AUTO_BOX) for format in Format]
-    before = [fingerprint(variant) for variant in variants]
-    version = metadata.version
-    monkeypatch.setattr(metadata, "version", lambda name: "0" if name == "numpy" else version(name))
-    monkeypatch.setattr(system, "find_spec", lambda _: None)
-
-    assert [fingerprint(variant) for variant in variants] == before
 
 
 def test_fingerprint_is_independent_of_the_size_name() -> None:
@@ -233,14 +207,6 @@ def test_display_p3_is_part_of_the_target_and_recipe_of_all_but_grayscale() -> N
         assert fingerprint(color, **wide) != fingerprint(color)
         assert fingerprint(without, **wide) == fingerprint(without)
         assert fingerprint(color, color_space=ColorSpace.SRGB) == fingerprint(color)
-
-
-def test_target_has_a_score_if_its_quality_is_searched_for() -> None:
-    recipes = Recipes(Settings(quality=Quality(score=75)))
-
-    assert [recipes.target(Variant(AUTO_BOX, format)).score for format in Format] == [75, None, 75, 75]
-    assert [recipes.target(Variant(BOX, format)).score for format in Format] == [None] * 4
-    assert recipes.target(Variant(AUTO_BOX, Format.AVIF)).quality == 67
 
 
 def test_focus_is_part_of_the_target_only_of_sizes_that_use_the_focus() -> None:

@@ -87,12 +87,13 @@ def test_table_in_a_pipe_is_narrow(folder: Path) -> None:
 def test_options_of_sizes_and_widths_are_shown(folder: Path) -> None:
     (folder / "darkroom.toml").write_text(
         'widths = [640, 320]\n[sizes.s]\nwidth = 24\nheight = 9\nfit = "pad"\nenlarge = false\n'
-        'background = "#102030"\ngrayscale = true\nblur = 2\n'
+        'background = "#102030"\ngrayscale = true\nblur = 2\nquality = {jpg = 75, webp = 70}\n'
     )
 
     lines = [line.split() for line in CliRunner().invoke(app, ["config"]).stdout.splitlines()]
 
-    options = ["fit=pad", "enlarge=false", "background=#102030", "grayscale=true", "blur=2.0", "warm=auto"]
+    options = ["fit=pad", "enlarge=false", "background=#102030", "grayscale=true", "blur=2.0"]
+    options += ["quality={jpg=75", "webp=70}", "warm=auto"]
     assert ["sizes.s", "darkroom.toml", "width=24", "height=9", *options] in lines
     assert ["widths", "darkroom.toml", "320,", "640"] in lines
 

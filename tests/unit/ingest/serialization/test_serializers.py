@@ -94,6 +94,7 @@ class TestRepeatedPixels:
             Size("other", 900, None, Fit.INSIDE, grayscale=True),
             Size("other", 900, None, Fit.INSIDE, sharpen=0.5),
             Size("other", 900, None, Fit.INSIDE, auto_quality=True),
+            Size("other", 900, None, Fit.INSIDE, quality=((Format.JPG, 70),)),
             Size("other", 900, 900, Fit.PAD, enlarge=False),
             Size("other", 640, 427, Fit.COVER),
         ],

@@ -1,6 +1,5 @@
-"""Sizes and qualities of `darkroom.toml`."""
+"""Sizes of `darkroom.toml`."""
 
-from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 
 import pytest
@@ -9,10 +8,6 @@ from proxy import system
 from proxy.model import Fit, Format, Position, Size, Variant
 from proxy.settings import SettingsError, load_settings
 from tests.unit.proxy.settings.toml_file import mistakes, toml
-
-
-def without_numpy(name: str) -> ModuleSpec | None:
-    return None if name == "numpy" else find_spec(name)
 
 
 class TestSizes:
@@ -133,8 +128,6 @@ class TestSizes:
             ("height = 5001", "sizes.x.height", "give at most 5000"),
             ("width = 1.5", "sizes.x.width", "give a whole number"),
             ("width = 3\ndepth = 3", "sizes.x.depth", "there is no such setting"),
-            ('width = 3\nquality = "best"', "sizes.x.quality", "'auto'"),
-            ("width = 3\nquality = 80", "sizes.x.quality", "'auto'"),
         ],
     )
     def test_invalid_size_is_reported_with_name_and_reason(self, table: str, where: str, reason: str) -> None:
@@ -167,24 +160,6 @@ class TestSizes:
 
         assert variant is not None
         assert variant.name == f"{name}@3x.webp"
-
-    def test_quality_is_fixed_by_default(self) -> None:
-        toml('[sizes.one]\nwidth = 3\n[sizes.two]\nwidth = 3\nquality = "auto"\n[quality]\nscore = 72.5')
-
-        settings = load_settings()
-
-        assert [size.auto_quality for size in settings.sizes.values()] == [False, True]
-        assert settings.quality.score == 72.5
-
-    @pytest.mark.parametrize(
-        ("score", "reason"),
-        [("49", "give at least 50"), ("96", "give at most 95"), ('"high"', "give a number")],
-    )
-    def test_score_out_of_range_is_reported_with_reason(self, score: str, reason: str) -> None:
-        toml(f"[quality]\nscore = {score}")
-
-        with pytest.raises(SettingsError, match=rf"^quality\.score: .*{reason}"):
-            load_settings()
 
     def test_empty_size_table_is_rejected(self) -> None:
         toml("[sizes]")
@@ -264,34 +239,3 @@ class TestAttention:
         toml('[sizes.card]\nwidth = 3\nheight = 3\nposition = "focus"')
 
         load_settings().check_extras()
-
-
-class TestAutoQuality:
-    def test_sizes_that_need_missing_numpy_are_all_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(system, "find_spec", without_numpy)
-        toml(
-            '[sizes.card]\nwidth = 3\nquality = "auto"\n[sizes.tiny]\nwidth = 3\n'
-            '[sizes.hero]\nwidth = 3\nquality = "auto"'
-        )
-
-        with pytest.raises(SettingsError) as caught:
-            load_settings().check_extras()
-
-        assert str(caught.value) == (
-            'sizes: quality = "auto" of card, hero needs numpy, which is not installed. '
-            "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
-        )
-
-    def test_fixed_qualities_need_no_numpy(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(system, "find_spec", without_numpy)
-
-        load_settings().check_extras()
-
-    def test_installed_numpy_is_found_without_an_import(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        toml('[sizes.card]\nwidth = 3\nquality = "auto"')
-        asked = []
-        monkeypatch.setattr(system, "find_spec", lambda name: asked.append(name) or find_spec(name))
-
-        load_settings().check_extras()
-
-        assert asked == ["numpy"]
