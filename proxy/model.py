@@ -170,18 +170,19 @@ class Watermark:
 class Size:
     """A named size in CSS pixels. With `inside`, one side may be None.
 
-    `auto_quality`: searches for each variant's quality, in formats that have one. `quality`: fixed qualities by format,
-    instead of those of the settings. `warm`: the formats that warm-ups derive; None chooses them by the original.
-    `enlarge`: whether `cover` and `pad` enlarge small originals. `position`: only of `cover`. `background`: `#rrggbb`,
-    in lower case. `blur`: standard deviation in CSS pixels. `sharpen`: the share of the detail that is added.
-    `animated`: shows animations whole in WebP; other formats, and all of another size, show the first frame.
-    `watermark`: drawn over every variant.
+    `formats`: in the order of `Format`, with JPEG or PNG at least. `auto_quality`: searches for each variant's quality,
+    in formats that have one. `quality`: fixed qualities by format, instead of those of the settings. `warm`: the
+    formats that warm-ups derive; None chooses them by the original. `enlarge`: whether `cover` and `pad` enlarge small
+    originals. `position`: only of `cover`. `background`: `#rrggbb`, in lower case. `blur`: standard deviation in CSS
+    pixels. `sharpen`: the share of the detail that is added. `animated`: shows animations whole in WebP; other formats,
+    and all of another size, show the first frame. `watermark`: drawn over every variant.
     """
 
     name: str
     width: int | None
     height: int | None
     fit: Fit
+    formats: tuple[Format, ...] = tuple(Format)
     auto_quality: bool = False
     quality: tuple[tuple[Format, int], ...] = ()
     warm: tuple[Format, ...] | None = None
@@ -203,6 +204,14 @@ class Size:
     def is_opaque(self) -> bool:
         """Whether variants of transparent originals are opaque too, in every format."""
         return self.fit is Fit.PAD
+
+    def fallback(self, alpha: bool) -> Format:
+        """Returns JPEG, or PNG if the variants of an original with or without `alpha` are transparent.
+
+        If the size has only one of the two, returns that one.
+        """
+        wanted, other = (Format.PNG, Format.JPG) if alpha and not self.is_opaque else (Format.JPG, Format.PNG)
+        return wanted if wanted in self.formats else other
 
     @property
     def effects(self) -> list[str]:
@@ -245,9 +254,6 @@ class Variant:
         return self.size.height and self.size.height * self.density
 
 
-_FORMATS = frozenset(Format)
-
-
 class Sizes(Mapping[str, Size]):
     """The configured sizes by name; parses variant names."""
 
@@ -264,16 +270,17 @@ class Sizes(Mapping[str, Size]):
         return len(self._sizes)
 
     def parse(self, name: str, visibility: Visibility = Visibility.PUBLIC) -> Variant | None:
-        """Parses a name such as `medium@2x.webp`; None if it is malformed or the size is not configured."""
+        """Parses a name such as `medium@2x.webp`; None if it is malformed, or no size has this name and this format."""
         match = _VARIANT_NAME.fullmatch(name)
-        if not match or match["size"] not in self._sizes or match["format"] not in _FORMATS:
+        size = self._sizes.get(match["size"]) if match else None
+        if not match or size is None or match["format"] not in size.formats:
             return None
-        return Variant(self._sizes[match["size"]], Format(match["format"]), int(match["density"] or 1), visibility)
+        return Variant(size, Format(match["format"]), int(match["density"] or 1), visibility)
 
     @property
     def variants(self) -> tuple[Variant, ...]:
-        """Every size in every format, at density 1."""
-        return tuple(Variant(size, format) for size in self.values() for format in Format)
+        """Every size in each of its formats, at density 1."""
+        return tuple(Variant(size, format) for size in self.values() for format in size.formats)
 
     def standard(self, alpha: bool | None, *, animated: bool = False) -> tuple[Variant, ...]:
         """Returns the variants of a warm-up, at density 1: those that pages use, unless a size says otherwise.
@@ -285,7 +292,8 @@ class Sizes(Mapping[str, Size]):
         def is_standard(size: Size, format: Format) -> bool:
             if size.warm is not None:
                 return format in size.warm
-            unused = {True: Format.JPG, False: Format.PNG, None: None}[False if size.is_opaque else alpha]
-            return format is not unused and not (format is Format.AVIF and animated and size.animated)
+            if format in (Format.JPG, Format.PNG) and (alpha is not None or size.is_opaque):
+                return format is size.fallback(bool(alpha))
+            return not (format is Format.AVIF and animated and size.animated)
 
         return tuple(variant for variant in self.variants if is_standard(variant.size, variant.format))

@@ -183,7 +183,7 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
         },
         alias="sizes",
         description="`[sizes.NAME]` in `darkroom.toml`: `width`, `height`, `fit`, `enlarge`, `position`, `background`, "
-        "`grayscale`, `blur`, `sharpen`, `watermark`, `animated`, `quality`, `warm`",
+        "`grayscale`, `blur`, `sharpen`, `watermark`, `animated`, `formats`, `quality`, `warm`",
     )
 
     @field_validator("api_keys", mode="before")

@@ -52,8 +52,18 @@ class SizeSettings(BaseModel):
     sharpen: float | None = None
     watermark: WatermarkSettings | None = None
     animated: bool | None = Field(None, strict=True)
-    quality: dict[Format, int] | Literal["auto"] | None = None
+    formats: tuple[Format, ...] | None = None
+    quality: dict[Format, int] | int | Literal["auto"] | None = None
     warm: tuple[Format, ...] | Literal["auto", False] = "auto"
+
+    @field_validator("formats", mode="plain")
+    @classmethod
+    def _validate_formats(cls, value: Any) -> tuple[Format, ...]:
+        if not _is_list_of_formats(value) or not value:
+            raise ValueError(f"give a list of {', '.join(Format)}, not {json.dumps(value, default=str)}")
+        if Format.JPG not in value and Format.PNG not in value:
+            raise ValueError("add jpg or png, for clients that accept no other format")
+        return tuple(format for format in Format if format in value)
 
     # One validator for all kinds, because pydantic would report a mistake once for each.
     @field_validator("warm", mode="plain")
@@ -61,7 +71,7 @@ class SizeSettings(BaseModel):
     def _validate_warm(cls, value: Any) -> Any:
         if value == "auto" or value is False:
             return value
-        if isinstance(value, list) and all(one in list(Format) for one in value):
+        if _is_list_of_formats(value):
             return tuple(format for format in Format if format in value)
         shown = json.dumps(value, default=str)
         raise ValueError(f'give "auto", false or a list of {", ".join(Format)}, not {shown}')
@@ -69,11 +79,14 @@ class SizeSettings(BaseModel):
     @field_validator("quality", mode="plain")
     @classmethod
     def _validate_quality(cls, value: Any) -> Any:
-        if value == "auto":
+        if value == "auto" or _is_quality(value):
             return value
-        table = value if isinstance(value, dict) else dict.fromkeys(WITH_QUALITY, value)
-        if table and all(name in WITH_QUALITY and type(one) is int and 1 <= one <= 100 for name, one in table.items()):
-            return {format: table[format] for format in WITH_QUALITY if format in table}
+        if (
+            isinstance(value, dict)
+            and value
+            and all(name in WITH_QUALITY and _is_quality(value[name]) for name in value)
+        ):
+            return {format: value[format] for format in WITH_QUALITY if format in value}
         shown = json.dumps(value, default=str)
         raise ValueError(
             f'give "auto", a whole number from 1 to 100, or a table of such numbers for {", ".join(WITH_QUALITY)}, '
@@ -102,7 +115,23 @@ class SizeSettings(BaseModel):
             raise ValueError('position belongs to fit = "cover", other fits show the whole image: remove position')
         if self.blur is not None and self.sharpen is not None:
             raise ValueError("give either blur or sharpen, not both")
+        for option, named in (("warm", self.warm), ("quality", self.quality)):
+            if isinstance(named, (tuple, dict)) and (lacking := [each for each in named if each not in self._formats]):
+                which = ", ".join(lacking)
+                raise ValueError(f"{option} names {which}, but formats does not: add it to formats, or remove it here")
+        if self.animated and Format.WEBP not in self._formats:
+            raise ValueError("animated shows animations as WebP: add webp to formats, or remove animated")
         return self
+
+    @property
+    def _formats(self) -> tuple[Format, ...]:
+        return self.formats or tuple(Format)
+
+    def _qualities(self) -> dict[Format, int]:
+        """Returns the fixed qualities. Those of formats that the size lacks have no effect."""
+        if self.quality is None or self.quality == "auto":
+            return {}
+        return self.quality if isinstance(self.quality, dict) else dict.fromkeys(WITH_QUALITY, self.quality)
 
     def to_size(self, name: str, background: str) -> Size:
         """Returns the size. `background`: its background colour if the table has none."""
@@ -113,8 +142,9 @@ class SizeSettings(BaseModel):
             self.width,
             self.height,
             fit,
+            formats=self._formats,
             auto_quality=self.quality == "auto",
-            quality=tuple(self.quality.items()) if isinstance(self.quality, dict) else (),
+            quality=tuple(self._qualities().items()),
             warm=None if self.warm == "auto" else self.warm or (),
             enlarge=self.enlarge is not False or fit is Fit.INSIDE,
             position=self.position or Position.CENTER,
@@ -125,3 +155,11 @@ class SizeSettings(BaseModel):
             animated=bool(self.animated),
             watermark=None if self.watermark is None else self.watermark.to_watermark(),
         )
+
+
+def _is_list_of_formats(value: Any) -> bool:
+    return isinstance(value, list) and all(one in list(Format) for one in value)
+
+
+def _is_quality(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= 100

@@ -18,14 +18,14 @@ def modern_format(accept: str | None, among: Sequence[Format] = _MODERN) -> Form
     """Returns AVIF or WebP if `accept` names it with at least the weight of JPEG and PNG; otherwise None.
 
     A wildcard is not enough: clients that send only `*/*` are often too old for either. `among`: the formats that may
-    be chosen.
+    be chosen; others than AVIF and WebP are ignored.
     """
     weights = _weights(accept or "")
     any_image = weights.get("image/*", weights.get("*/*", 0.0))
     old = max(weights.get("image/jpeg", any_image), weights.get("image/png", any_image))
-    best = max(among, key=lambda format: weights.get(format.media_type, 0.0))
-    weight = weights.get(best.media_type, 0.0)
-    return best if weight > 0 and weight >= old else None
+    welcome = [format for format in _MODERN if format in among and weights.get(format.media_type, 0.0) > 0]
+    best = max(welcome, key=lambda format: weights[format.media_type], default=None)
+    return best if best and weights[best.media_type] >= old else None
 
 
 def prefers_page(accept: str | None) -> bool:

@@ -134,8 +134,10 @@ class VariantMiddleware:
         auto = variant_part.endswith(".auto")
         canonical = re.sub(r"\.jpeg$", ".jpg", variant_part)
         upload_id = parse_upload_id(upload_part)
-        name = variant_part.removesuffix(".auto") + ".jpg" if auto else canonical
-        variant = self._sizes.parse(name, _VISIBILITY[match[1]])
+        # Every size has JPEG or PNG.
+        names = [canonical.removesuffix("auto") + each for each in (Format.JPG, Format.PNG)] if auto else [canonical]
+        found = (self._sizes.parse(name, _VISIBILITY[match[1]]) for name in names)
+        variant = next(filter(None, found), None)
         if upload_id is None or variant is None:
             return UnknownVariant(self._describe_paths())
         return _VariantPath(upload_id, variant, canonical == variant_part, auto)
@@ -181,12 +183,15 @@ class VariantMiddleware:
     async def _fetch(self, path: _VariantPath, accept: str | None) -> tuple[Variant, Fetched]:
         if not path.auto:
             return path.variant, await self._variant_service.fetch(path.upload_id, path.variant)
-        format = modern_format(accept)
-        animation = modern_format(accept, (Format.WEBP,)) if path.variant.size.animated else None
+        size = path.variant.size
+        format = modern_format(accept, size.formats)
+        animation = modern_format(accept, (Format.WEBP,)) if size.animated else None
         if animation and await self._variant_service.is_animated(path.upload_id, path.variant):
             format = animation
         if format is None:
-            format = Format.PNG if await self._variant_service.has_alpha(path.upload_id, path.variant) else Format.JPG
+            has_choice = size.fallback(alpha=True) is not size.fallback(alpha=False)
+            alpha = has_choice and await self._variant_service.has_alpha(path.upload_id, path.variant)
+            format = size.fallback(alpha)
         variant = replace(path.variant, format=format)
         return variant, await self._variant_service.fetch(path.upload_id, variant)
 
@@ -194,7 +199,8 @@ class VariantMiddleware:
         return (
             "Variants are /images/{uploadId}/{size}.{format}, those of private uploads "
             "/private/{uploadId}/{size}.{format}: a lower-case UUID, one of the sizes "
-            f"{', '.join(self._sizes)} (optionally @2x or @3x), one of the formats {', '.join(Format)}, auto."
+            f"{', '.join(self._sizes)} (optionally @2x or @3x), one of the size's formats out of "
+            f"{', '.join(Format)}, or auto."
         )
 
 

@@ -138,6 +138,12 @@ class TestVariantNames:
     def test_other_spellings_are_rejected(self, name: str) -> None:
         assert SIZES.parse(name) is None
 
+    def test_format_that_the_size_lacks_is_rejected(self) -> None:
+        sizes = Sizes(SMALL, Size("icon", 32, 32, Fit.COVER, formats=(Format.PNG, Format.WEBP)))
+
+        names = [f"{size}.{format}" for size in ("small", "icon@2x") for format in Format]
+        assert [sizes.parse(name) is not None for name in names] == [True] * 4 + [False, True, True, False]
+
     def test_long_names_are_rejected(self) -> None:
         assert SIZES.parse("a" * 100_000 + ".jpg") is None
         assert SIZES.parse("small." + "j" * 100_000) is None
@@ -199,6 +205,25 @@ class TestSizes:
         )
 
         assert [variant.name for variant in sizes.standard(alpha)] == ["listed.jpg", "listed.png"]
+
+    @pytest.mark.parametrize(
+        ("formats", "alpha", "standard"),
+        [
+            ("jpg webp", False, "jpg webp"),
+            ("jpg webp", True, "jpg webp"),
+            ("png avif", False, "png avif"),
+            ("png avif", None, "png avif"),
+            ("jpg png", True, "png"),
+            ("jpg png", None, "jpg png"),
+        ],
+    )
+    def test_size_has_its_formats_alone_and_the_fallback_that_it_has(
+        self, formats: str, alpha: bool | None, standard: str
+    ) -> None:
+        sizes = Sizes(Size("x", 9, 9, Fit.COVER, formats=tuple(map(Format, formats.split()))))
+
+        assert " ".join(variant.format for variant in sizes.variants) == formats
+        assert " ".join(variant.format for variant in sizes.standard(alpha)) == standard
 
     def test_sizes_keep_the_configured_order(self) -> None:
         assert list(SIZES) == ["small", "hero-2"]

@@ -145,6 +145,10 @@ def test_fingerprint_is_independent_of_the_warm_up() -> None:
     assert fingerprint(Variant(replace(BOX, warm=()), Format.JPG)) == fingerprint()
 
 
+def test_fingerprint_is_independent_of_the_formats_of_the_size() -> None:
+    assert fingerprint(Variant(replace(BOX, formats=(Format.JPG,)), Format.JPG)) == fingerprint()
+
+
 def test_density_and_size_of_the_same_pixels_have_one_fingerprint() -> None:
     doubled = Variant(Size("double", 800, 600, Fit.COVER), Format.JPG)
 

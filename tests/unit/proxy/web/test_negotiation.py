@@ -9,6 +9,7 @@ import pytest
 
 from proxy.errors import TooHeavy
 from proxy.keys import original_key
+from proxy.model import Format
 from proxy.web.negotiation import modern_format
 from tests.unit.proxy.web.site import Site
 
@@ -19,6 +20,19 @@ AVIF_AND_WEBP = "image/avif,image/webp,*/*;q=0.8"
 @pytest.mark.parametrize("row", TABLE, ids=[str(row["accept"]) for row in TABLE])
 def test_modern_formats_need_an_explicit_accept(row: dict[str, Any]) -> None:
     assert (modern_format(row["accept"]) or "legacy") == row["format"], row["why"]
+
+
+@pytest.mark.parametrize(
+    ("among", "accept", "format"),
+    [
+        ((Format.JPG, Format.WEBP), "image/avif,image/webp;q=0.5", Format.WEBP),
+        ((Format.WEBP, Format.AVIF), "image/avif,image/webp", Format.AVIF),
+        ((Format.JPG,), "image/avif,image/webp,image/jpeg;q=0.5", None),
+        ((), "image/avif", None),
+    ],
+)
+def test_only_the_given_formats_are_chosen(among: tuple[Format, ...], accept: str, format: Format | None) -> None:
+    assert modern_format(accept, among) == format
 
 
 def test_huge_accept_header_is_parsed_quickly() -> None:
@@ -107,6 +121,50 @@ class TestAnimations:
         answer = await site.get("clip.auto", {"Accept": AVIF_AND_WEBP})
 
         assert answer.headers["content-location"] == "clip.avif"
+
+
+class TestFormatsOfASize:
+    @pytest.mark.parametrize(
+        ("formats", "accept", "chosen"),
+        [
+            ("jpg webp", AVIF_AND_WEBP, "webp"),
+            ("jpg webp", "image/avif", "jpg"),
+            ("png avif", AVIF_AND_WEBP, "avif"),
+            ("png avif", "image/webp", "png"),
+            ("jpg", AVIF_AND_WEBP, "jpg"),
+            ("png webp", "*/*", "png"),
+        ],
+    )
+    async def test_auto_chooses_among_the_formats_of_the_size(
+        self, make_site: Callable[..., Site], formats: str, accept: str, chosen: str
+    ) -> None:
+        site = make_site(sizes={"x": {"width": 24, "formats": formats.split()}})
+        await site.store.inner.put(original_key(site.upload_id), b"an original", content_type="image/jpeg")
+
+        answer = await site.get("x@2x.auto", {"Accept": accept})
+
+        assert (answer.status, answer.headers["content-location"]) == (200, f"x@2x.{chosen}")
+        assert answer.headers["vary"] == "Accept"
+
+    async def test_still_image_in_an_animated_size_without_avif_is_webp(self, make_site: Callable[..., Site]) -> None:
+        site = make_site(sizes={"clip": {"width": 24, "animated": True, "formats": ["jpg", "webp"]}})
+        metadata = {"alpha": "0", "animated": "0"}
+        await site.store.inner.put(original_key(site.upload_id), b"", content_type="image/png", metadata=metadata)
+
+        assert (await site.get("clip.auto", {"Accept": AVIF_AND_WEBP})).headers["content-location"] == "clip.webp"
+
+    @pytest.mark.promise("C2")
+    @pytest.mark.parametrize("name", ["x.jpg", "x.jpeg", "x@2x.avif"])
+    async def test_format_that_the_size_lacks_is_404_like_an_unknown_size(
+        self, make_site: Callable[..., Site], name: str
+    ) -> None:
+        site = make_site(sizes={"x": {"width": 24, "formats": ["png", "webp"]}})
+
+        lacking, unknown = await site.get(name), await site.get("unknown.jpg")
+
+        assert (lacking.status, lacking.body) == (404, unknown.body)
+        assert lacking.headers == unknown.headers
+        assert site.store.calls == []
 
 
 class TestOldClients:
