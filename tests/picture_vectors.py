@@ -9,7 +9,7 @@ from typing import Any
 
 from darkroom import picture_html
 from ingest.serialization.serializers import Serializer
-from proxy.model import Fit, Position, Size, Sizes
+from proxy.model import Fit, Format, Position, Size, Sizes
 from tests.unit.ingest.examples import accepted
 
 FILE = Path(__file__).parents[1] / "clients" / "vectors" / "pictures.json"
@@ -24,6 +24,9 @@ SIZES = Sizes(
     Size("tall", None, 333, Fit.INSIDE),
     Size("box", 700, 500, Fit.INSIDE),
     Size("clip", 320, None, Fit.INSIDE, animated=True),
+    Size("icon", 75, 75, Fit.COVER, formats=(Format.PNG, Format.WEBP)),
+    Size("tiny", 50, 50, Fit.COVER, formats=(Format.JPG,)),
+    Size("page", None, 700, Fit.INSIDE, formats=(Format.JPG, Format.WEBP)),
     Size("sharp", 1280, None, Fit.INSIDE, sharpen=0.5),
     *(Size(f"w{width}", width, None, Fit.INSIDE) for width in (320, 640, 1280)),
 )
@@ -55,7 +58,7 @@ def make() -> dict[str, Any]:
                 "animated": animated,
                 "placeholder": created["placeholder"],
                 "sizes": created["sizes"],
-                "offered": [*created["urls"]],
+                "offered": {name: " ".join(formats) for name, formats in created["urls"].items()},
                 "picture": picture_html(created, "50vw", alt='A "cat" & <b>', size=[*SIZES][number % len(SIZES)]),
                 "size": [*SIZES][number % len(SIZES)],
                 "widest": picture_html(created),

@@ -127,7 +127,7 @@ class Serializer:
                     "effects": size.effects,
                     "look": looks[name],
                     "densities": list(DENSITIES),
-                    "formats": list(Format),
+                    "formats": list(size.formats),
                 }
                 for name, size in self._sizes.items()
             },
@@ -138,14 +138,14 @@ class Serializer:
         return f"{self._public_url}/images/{upload_id}"
 
     def largest_url(self, upload: Upload) -> str:
-        """Returns the JPEG URL of the widest size, preferably of one without effects."""
+        """Returns the JPEG URL of the widest size, or PNG if it has no JPEG; preferably of one without effects."""
         sides = upload.width, upload.height
         offered = offered_sizes(self._sizes, *sides).values()
         size = max(
             offered,
             key=lambda size: (not visible_effects(size, *sides, animated=False), displayed_size(size, *sides)[0]),
         )
-        return self._url(upload, size, Format.JPG)
+        return self._url(upload, size, size.fallback(alpha=False))
 
     def _privacy(self, private: PrivateMetadata | None) -> Privacy | None:
         """Returns the kinds of private metadata that variants lose and keep with these settings; None if unknown."""
@@ -155,7 +155,7 @@ class Serializer:
         return {"removed": [kind for kind in private.found if kind not in kept], "kept": kept}
 
     def _urls(self, upload: Upload, size: Size) -> dict[str, str]:
-        return {format.value: self._url(upload, size, format) for format in Format}
+        return {format.value: self._url(upload, size, format) for format in size.formats}
 
     def _url(self, upload: Upload, size: Size, format: Format) -> str:
         return self._base + variant_path(upload.upload_id, Variant(size, format, visibility=upload.visibility))

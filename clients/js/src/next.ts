@@ -13,8 +13,8 @@ interface Candidate {
  * Returns the function that `loaderFile` exports by default. `src` of an image is an upload's id; of a private one, the id,
  * `?token=` and a token.
  *
- * `configured`: the JSON of `GET /sizes`. `size`: a configured size; images are loaded in the sizes with its aspect ratio and its
- * effects. By default those that only have a width, which show the whole image; else the widest. For each width that the page asks
+ * `configured`: the JSON of `GET /sizes`. `size`: a configured size; images are loaded in the sizes with its aspect ratio, its
+ * effects and at least its formats. By default those that only have a width, which show the whole image; else the widest. For each width that the page asks
  * for, it takes the next larger one, at any density. Throws TypeError for an unknown size or one without a width.
  */
 export function createLoader(configured: ConfiguredSizes, { size }: { size?: string } = {}): (image: { src: string; width: number }) => string {
@@ -38,7 +38,7 @@ function candidatesOf({ sizes }: ConfiguredSizes, size: string | undefined): Can
         throw new TypeError("choose a size that has a width");
     }
     return withWidth
-        .filter(([, each]) => shape(each) === shape(like))
+        .filter(([, each]) => shape(each) === shape(like) && like.formats.every((format) => each.formats.includes(format)))
         .flatMap(([name, each]) =>
             each.densities.map((density) => ({ name, density: density as Density, pixels: (each.width as number) * density })),
         )

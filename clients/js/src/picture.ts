@@ -11,8 +11,8 @@ const ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", "
 
 export interface PartsOptions {
     /**
-     * A configured size; the element offers all sizes with its aspect ratio and its effects. The largest without effects by
-     * default. Of a small original, a size that only repeats the pixels of another stands for that one.
+     * A configured size; the element offers all sizes with its aspect ratio, its effects and at least its formats. The largest
+     * without effects by default. Of a small original, a size that only repeats the pixels of another stands for that one.
      */
     readonly size?: string | undefined;
     /** `false` leaves out the `style` attribute, for pages whose Content-Security-Policy forbids inline styles. */
@@ -66,7 +66,7 @@ export function pictureParts(upload: Upload, options: PartsOptions = {}): Pictur
     const suffix = tokenSuffix(upload, options.token);
     const chosen = choose(upload, options.size);
     const box = boxOf(upload, chosen);
-    const family = ofSameShape(upload, box);
+    const family = ofSameShape(upload, chosen);
     const url = (name: string, format: string) => {
         const found = upload.urls[name]?.[format];
         if (typeof found !== "string") {
@@ -78,11 +78,13 @@ export function pictureParts(upload: Upload, options: PartsOptions = {}): Pictur
     const effects = effectsOf(box).map((effect) => effect.split(" ", 1)[0]);
     // Transparent images have no preview; padded sizes of them are opaque. If it is not known, the server chooses.
     const isOpaque = upload.placeholder.dataUrl !== null || effects.includes("pad");
-    const fallback = isOpaque ? "jpg" : upload.urls[chosen]?.["auto"] ? "auto" : "png";
+    const formats = Object.keys(upload.urls[chosen] ?? {});
+    const fallback = (isOpaque ? ["jpg", "png"] : ["auto", "png", "jpg"]).find((format) => formats.includes(format)) ?? "jpg";
     // The preview shows the original: it would fill the bars of `pad` and colour what is grey.
     const looksAlike = !effects.includes("pad") && !effects.includes("grayscale");
     return {
         sources: Object.entries(MEDIA_TYPES)
+            .filter(([format]) => formats.includes(format))
             .filter(([format]) => format !== "avif" || !effects.includes(ANIMATED)) // only WebP shows the animation
             .map(([format, type]) => ({ type, srcset: srcset(format) })),
         src: url(chosen, fallback),
@@ -153,11 +155,19 @@ function isSameBox(one: DisplayedSize, other: DisplayedSize): boolean {
     return one.width === other.width && one.height === other.height && haveSameEffects(one, other);
 }
 
-/** Names of the sizes with this aspect ratio (up to rounding) and these effects, by width. HTML allows each width only once. */
-function ofSameShape(upload: Upload, like: DisplayedSize): string[] {
+/**
+ * Names of the sizes with the aspect ratio (up to rounding), the effects and the formats of `chosen`, by width. HTML allows each
+ * width only once.
+ */
+function ofSameShape(upload: Upload, chosen: string): string[] {
     const same = new Map<number, string>();
-    for (const name of Object.keys(upload.urls)) {
+    const like = boxOf(upload, chosen);
+    const formats = Object.keys(upload.urls[chosen] ?? {});
+    for (const [name, urls] of Object.entries(upload.urls)) {
         const box = boxOf(upload, name);
+        if (formats.some((format) => !Object.hasOwn(urls, format))) {
+            continue;
+        }
         const tolerance = Math.max(box.width, box.height, like.width, like.height);
         if (Math.abs(box.width * like.height - box.height * like.width) <= tolerance && haveSameEffects(box, like)) {
             same.set(box.width, name);

@@ -24,7 +24,7 @@ test("width becomes the next larger one of the sizes that only have a width", ()
     ]);
 });
 
-test("size that is named selects those of its shape and effects", () => {
+test("size that is named selects those of its shape and effects, with all of its formats", () => {
     assert.deepEqual(names(createLoader(configured, { size: "small" }), [100, 300, 301, 9999]), [
         ...["small.auto", "square.auto", "small@3x.auto", "square@3x.auto"],
     ]);

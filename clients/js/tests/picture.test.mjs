@@ -29,7 +29,8 @@ for (const { dimensions, placeholder, animated, sizes, offered, picture, size, w
         const described = describeUpload(configured, { uploadId, dimensions, placeholder, animated });
 
         assert.deepEqual(described.sizes, sizes);
-        assert.deepEqual(Object.keys(described.urls), offered);
+        const formats = Object.entries(described.urls).map(([name, each]) => [name, Object.keys(each).join(" ")]);
+        assert.deepEqual(formats, Object.entries(offered));
         assert.equal(pictureHtml(described), widest);
         assert.equal(pictureHtml(described, { sizes: "50vw", alt: 'A "cat" & <b>', size }), picture);
     });
@@ -112,6 +113,21 @@ test("transparent image falls back to PNG, but not in a padded size", () => {
 
     const padded = { ...transparent, sizes: { ...transparent.sizes, small: { width: 150, height: 150, effects: ["pad #00ff00"] } } };
     assert.equal(pictureParts(padded, { size: "small" }).src, "/small.jpg");
+});
+
+test("sources have the formats of the size, and sizes that have all of them", () => {
+    const limited = upload();
+    limited.urls.small = { png: "/small.png", webp: "/small.webp" };
+    const offered = (size, document = limited) => {
+        const { sources, srcset } = pictureParts(document, { size });
+        return [...sources.map((source) => source.srcset), srcset];
+    };
+
+    assert.deepEqual(offered("small"), ["/small.webp 150w, /large.webp 800w", "/small.png 150w, /large.png 800w"]);
+    assert.deepEqual(offered("large"), ["/large.avif 800w", "/large.webp 800w", "/large.jpg 800w"]);
+    const transparent = upload({ preview: null });
+    transparent.urls.small = { jpg: "/small.jpg" };
+    assert.deepEqual(offered("small", transparent), ["/small.jpg 150w, /large.jpg 800w"]);
 });
 
 test("placeholder of a size that looks different is left out", () => {

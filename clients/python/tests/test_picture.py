@@ -70,6 +70,20 @@ def test_srcset_has_only_sizes_with_the_effects_of_the_chosen_one() -> None:
     assert image(picture_html(document))["width"] == "1200"
 
 
+def test_sources_have_the_formats_of_the_size_and_sizes_that_have_all_of_them() -> None:
+    limited = upload()
+    limited["urls"]["small"] = {"png": "/small.png", "webp": "/small.webp"}
+
+    def offered(size: str, document: Upload = limited) -> list[str]:
+        return re.findall(r'srcset="(.*?)"', picture_html(document, size=size))
+
+    assert offered("small") == ["/small.webp 150w, /large.webp 800w", "/small.png 150w, /large.png 800w"]
+    assert offered("large") == ["/large.avif 800w", "/large.webp 800w", "/large.jpg 800w"]
+    transparent = upload(preview=None)
+    transparent["urls"]["small"] = {"jpg": "/small.jpg"}
+    assert offered("small", transparent) == ["/small.jpg 150w, /large.jpg 800w"]
+
+
 def test_size_by_default_is_the_widest_with_all_of_its_shape() -> None:
     attributes = image(picture_html(upload()))
 

@@ -34,8 +34,9 @@ def picture_html(
     Of an animation in an animated size, it offers WebP and the first frame in JPEG or PNG.
 
     `sizes` is HTML's attribute: how wide the page shows the image. The element offers all sizes with the aspect ratio
-    and the effects of `size`, by default the largest without effects. Older browsers get JPEG, or PNG if the image is
-    transparent and the size does not pad it. `placeholder` paints the preview over its colour in a `style` attribute,
+    and the effects of `size`, by default the largest without effects, in the formats of `size`; sizes that lack one of
+    them are left out. Older browsers get JPEG, or PNG if the image is transparent and the size does not pad it; if the
+    size has only one of the two, that one. `placeholder` paints the preview over its colour in a `style` attribute,
     but not for padded and grey sizes; turn it off if the page's Content-Security-Policy forbids inline styles.
     A private upload needs a `token` of `sign_token`; one whose URLs are public takes none.
     Raises ValueError if the upload has no such size, if it is not the API's JSON, or if `loading` is another word.
@@ -93,20 +94,24 @@ def _element(upload: Upload, sizes: str, *, alt: str, size: str | None, loading:
         chosen = same[0]
     else:
         raise ValueError(f"the upload has the sizes {', '.join(upload['sizes'])}, not {size!r}")
-    family = _of_same_shape(boxes, boxes[chosen])
+    formats = upload["urls"][chosen]
+    complete = {name: boxes[name] for name, urls in upload["urls"].items() if urls.keys() >= formats.keys()}
+    family = _of_same_shape(complete, boxes[chosen])
     sources = "".join(
         f'<source type="{media_type}"{_candidates(upload, family, format, sizes)}>'
         for format, media_type in _SOURCES.items()
-        if not (format == "avif" and _ANIMATED in _effects(boxes[chosen]))  # only WebP shows the animation
+        if format in formats
+        and not (format == "avif" and _ANIMATED in _effects(boxes[chosen]))  # only WebP shows the animation
     )
     effects = [effect.partition(" ")[0] for effect in _effects(boxes[chosen])]
     # Transparent images have no preview; padded sizes of them are opaque. If it is not known, the server chooses.
     opaque = upload["placeholder"]["dataUrl"] or "pad" in effects
-    fallback = "jpg" if opaque else "auto" if "auto" in upload["urls"][chosen] else "png"
+    fallbacks = ("jpg", "png") if opaque else ("auto", "png", "jpg")
+    fallback = next((format for format in fallbacks if format in formats), "jpg")
     # The preview shows the original: it would fill the bars of `pad` and colour what is grey.
     style = _style(upload["placeholder"]) if placeholder and not {"pad", "grayscale"} & {*effects} else ""
     return (
-        f'<picture>{sources}<img src="{escape(upload["urls"][chosen][fallback])}"'
+        f'<picture>{sources}<img src="{escape(formats[fallback])}"'
         f"{_candidates(upload, family, fallback, sizes)}"
         f' width="{boxes[chosen]["width"]:d}" height="{boxes[chosen]["height"]:d}"'
         f' alt="{escape(alt)}" loading="{loading}" decoding="async"{style}></picture>'

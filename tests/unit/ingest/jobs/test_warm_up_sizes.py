@@ -40,6 +40,16 @@ def test_offered_size_is_warmed_in_the_formats_of_its_members(
     assert [variant.name for variant in standard] == ["tile.jpg", *(f"s0.{format}" for format in formats)]
 
 
+def test_size_of_other_formats_is_no_repetition() -> None:
+    sizes = Sizes(
+        Size("some", 640, None, Fit.INSIDE, formats=(Format.PNG, Format.WEBP)), Size("all", 900, None, Fit.INSIDE)
+    )
+
+    standard = standard_variants(sizes, 600, 400, False, Visibility.PUBLIC, animated=False)
+
+    assert [variant.name for variant in standard] == ["some.png", "some.webp", "all.jpg", "all.webp", "all.avif"]
+
+
 def test_avif_of_an_animation_in_an_animated_size_is_not_derived() -> None:
     sizes = Sizes(Size("clip", 100, None, Fit.INSIDE, animated=True), Size("still", 200, None, Fit.INSIDE))
 

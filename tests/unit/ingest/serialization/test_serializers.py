@@ -95,6 +95,7 @@ class TestRepeatedPixels:
             Size("other", 900, None, Fit.INSIDE, sharpen=0.5),
             Size("other", 900, None, Fit.INSIDE, auto_quality=True),
             Size("other", 900, None, Fit.INSIDE, quality=((Format.JPG, 70),)),
+            Size("other", 900, None, Fit.INSIDE, formats=(Format.JPG, Format.WEBP)),
             Size("other", 900, 900, Fit.PAD, enlarge=False),
             Size("other", 640, 427, Fit.COVER),
         ],
@@ -231,3 +232,21 @@ def test_urls_have_every_size_and_format_and_no_more() -> None:
         for size, formats in urls.items()
         for format, url in formats.items()
     )
+
+
+def test_urls_and_configured_sizes_have_the_formats_of_each_size() -> None:
+    sizes = Sizes(Size("icon", 32, 32, Fit.COVER, formats=(Format.PNG, Format.WEBP)), Size("card", 64, 64, Fit.COVER))
+    serializer = Serializer(sizes, "")
+
+    urls = serializer.created(IMAGE)["urls"]
+
+    formats = {"icon": ["png", "webp"], "card": [*Format]}
+    assert {name: [*each] for name, each in urls.items()} == formats
+    assert {name: each["formats"] for name, each in serializer.configured_sizes()["sizes"].items()} == formats
+
+
+@pytest.mark.parametrize(("formats", "name"), [((Format.PNG, Format.WEBP), "x.png"), (tuple(Format), "x.jpg")])
+def test_largest_url_is_jpeg_or_else_png(formats: tuple[Format, ...], name: str) -> None:
+    serializer = Serializer(Sizes(Size("x", 64, 64, Fit.COVER, formats=formats)), "")
+
+    assert serializer.largest_url(IMAGE) == f"/images/{ID}/{name}"
