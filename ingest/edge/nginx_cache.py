@@ -86,4 +86,4 @@ def _names(sizes: Sizes) -> Iterable[str]:
     for size in sizes.values():
         for density in DENSITIES:
             yield f"{Variant(size, Format.JPG, density).size_name}.auto"
-            yield from (Variant(size, format, density).name for format in Format)
+            yield from (Variant(size, format, density).name for format in size.formats)

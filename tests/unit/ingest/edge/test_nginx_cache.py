@@ -7,7 +7,7 @@ import pytest
 from ingest.edge import nginx_cache
 from ingest.edge.nginx_cache import NginxCaches
 from ingest.ingest_errors import CdnUnavailable
-from proxy.model import Fit, Size, Sizes, new_upload_id
+from proxy.model import Fit, Format, Size, Sizes, new_upload_id
 from proxy.variants.encoded_variant import recipe_tag, upload_tag
 from tests.nginx import Answer, StubOrigin
 from tests.server import free_port
@@ -34,6 +34,14 @@ async def test_every_path_of_the_upload_is_forgotten_with_the_secret(edge: StubO
         2 * [f"/media/{prefix}/{upload_id}/{name}" for prefix in ("images", "private") for name in NAMES]
     )
     assert {(asked.method, asked.headers["x-edge-forget"]) for asked in edge.asked} == {("HEAD", SECRET)}
+
+
+async def test_formats_that_a_size_lacks_have_no_path(edge: StubOrigin) -> None:
+    sizes = Sizes(Size("icon", 9, 9, Fit.COVER, formats=(Format.PNG, Format.WEBP)))
+
+    await NginxCaches([edge.url], SECRET, sizes).invalidate([upload_tag(new_upload_id())])
+
+    assert {asked.path.rpartition(".")[2] for asked in edge.asked} == {"auto", "png", "webp"}
 
 
 async def test_edge_without_the_secret_is_reported(edge: StubOrigin) -> None:
