@@ -86,7 +86,7 @@ class Overview:
     def _variant(
         self, upload_id: UploadId, variant: Variant | None, info: ObjectInfo | None, known: WarmedVariant | None
     ) -> dict[str, Any]:
-        """Describes a variant. `stale` is None if it is not stored; `url` is None if its size is not configured."""
+        """Describes a variant. `stale` is None if it is not stored; `url` is None if no size has this name."""
         recipe = info.metadata.get("recipe") if info else None
         measured = parse_measured(info.metadata) if info else None
         return {

@@ -83,6 +83,7 @@ def describe(settings: Settings, *, variants: bool) -> Json:
 def _values(settings: Settings, *, variants: bool) -> Json:
     linked = ["showUpload", "showStatus", "followStatus", "deleteUpload", *(["getVariant"] if variants else [])]
     passed, sizes = {"uploadId": "$response.body#/uploadId"}, settings.sizes.values()
+    formats = [format for format in Format if any(format in size.formats for size in sizes)]
     return {
         **dict(settings),
         **{name: {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}} for name in _TYPES},
@@ -94,8 +95,8 @@ def _values(settings: Settings, *, variants: bool) -> Json:
         "max_upload_bytes": settings.max_upload_mb << 20,
         "schemas": _schemas(settings.sizes),
         "size_names": [Variant(size, Format.JPG, density).size_name for size in sizes for density in DENSITIES],
-        "formats": [*Format, "auto", "jpeg"],
-        "files": {format.media_type: {} for format in Format},
+        "formats": [*formats, "auto", *(["jpeg"] if Format.JPG in formats else [])],
+        "files": {format.media_type: {} for format in formats},
         "originals": {format.media_type: {} for format in SourceFormat},
         "source_types": ", ".join(format.media_type for format in settings.accept),
         "cache_statuses": sorted(set(CACHE_STATUS.values())),
@@ -105,7 +106,7 @@ def _values(settings: Settings, *, variants: bool) -> Json:
 
 
 def _schemas(sizes: Sizes) -> Json:
-    """Returns schemas by name. `urls` has every format of every size, but may lack sizes that never enlarge."""
+    """Returns schemas by name. `urls` has all formats of every size, but may lack sizes that never enlarge."""
     _, found = TypeAdapter.json_schemas(
         [(name, "serialization", TypeAdapter(each)) for name, each in _TYPES.items()],
         ref_template="#/components/schemas/{model}",
@@ -115,7 +116,8 @@ def _schemas(sizes: Sizes) -> Json:
         for field in each.get("properties", {}).values():
             field.pop("title", None)  # such as "Uploadid"
     accepted = schemas["Accepted"]["properties"]
-    accepted["urls"] |= _closed(dict.fromkeys(sizes, _closed({format: {"type": "string"} for format in Format})))
+    urls = {name: _closed({format: {"type": "string"} for format in size.formats}) for name, size in sizes.items()}
+    accepted["urls"] |= _closed(urls)
     accepted["urls"]["required"] = [name for name, size in sizes.items() if not size.is_never_enlarged]
     del schemas["Accepted"]  # no response is just this
     for name in ("Created", "Upload"):

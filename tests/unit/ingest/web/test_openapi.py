@@ -163,6 +163,16 @@ class TestDocument:
 
         assert body["schema"]["properties"].keys() == {*FIELDS, *others}
 
+    async def test_formats_are_those_of_the_sizes(self) -> None:
+        made = document(
+            sizes={"icon": {"width": 9, "formats": ["png"]}, "page": {"width": 9, "formats": ["png", "webp"]}}
+        )
+
+        assert made["paths"][VARIANT]["parameters"][2]["schema"]["enum"] == ["png", "webp", "auto"]
+        assert [*made["paths"][VARIANT]["get"]["responses"]["200"]["content"]] == ["image/png", "image/webp"]
+        urls = made["components"]["schemas"]["Created"]["properties"]["urls"]["properties"]
+        assert {name: each["required"] for name, each in urls.items()} == {"icon": ["png"], "page": ["png", "webp"]}
+
     async def test_document_marks_calls_that_need_a_key(self) -> None:
         locked, unlocked = document(api_keys=("first-first-first",)), document()
 
