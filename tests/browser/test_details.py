@@ -97,6 +97,27 @@ def test_transparent_upload_is_compared_with_its_png(page: Page, service: Servic
 
 
 @pytest.mark.slow
+def test_comparison_and_list_offer_the_formats_that_a_size_has(page: Page, service: Service, upload_id: str) -> None:
+    document = http.get(f"{service.url}/images/{upload_id}").json()
+    small, large = document["urls"]["small"], document["urls"]["large"]
+    urls = {
+        "small": {"png": small["png"], "avif": small["avif"]},
+        "large": {"jpg": large["jpg"], "webp": large["webp"]},
+    }
+    page.route(f"**/images/{upload_id}", partial(_fulfill, json.dumps(document | {"urls": urls})))
+    page.goto(f"/#{upload_id}")
+    compare = page.get_by_role("region", name="Compare")
+    slider = page.get_by_role("slider")
+    expect(slider).to_have_attribute("aria-valuetext", "50% jpg, 50% webp")
+
+    compare.get_by_label("Size").select_option("small")
+
+    assert compare.get_by_label("Left").get_by_role("option").all_text_contents() == ["png", "avif"]
+    wait_for_image(compare.get_by_role("img", name="small.avif"))
+    expect(page.locator(".card h5")).to_have_text(["png", "avif", "jpg", "webp"])
+
+
+@pytest.mark.slow
 def test_facts_show_the_upload(details_page: Page, upload_id: str) -> None:
     facts = details_page.locator("#details .facts")
     size = len(photograph_bytes("coffee.png"))

@@ -23,6 +23,7 @@ export class Compare {
     this.#parts = partsOf(root);
     this.#stage = new Stage(this.#parts, (share) => this.#describeSplit(share));
     const { size, left, right, again, leftImage, rightImage } = this.#parts;
+    size.addEventListener("change", () => this.#offerFormats(left.value, right.value));
     for (const choice of [size, left, right]) choice.addEventListener("change", () => this.#render());
     again.addEventListener("click", async () => {
       const renew = this.#renew;
@@ -40,15 +41,14 @@ export class Compare {
    * @param {import("./previews.js").Shown} upload
    */
   show({ previews, placeholder, renew }) {
-    const { size, left, right, layers, leftImage, rightImage } = this.#parts;
-    const formats = Object.keys(Object.values(previews)[0] ?? {});
+    const { size, layers, leftImage, rightImage } = this.#parts;
+    const sizes = Object.keys(previews);
     this.#urls = previews;
     this.#renew = renew;
     this.#variants = {};
     this.#loadAll = false;
-    fillSelect(size, Object.keys(previews), -1);
-    fillSelect(left, formats, placeholder.dataUrl ? 0 : formats.indexOf("png"));
-    fillSelect(right, formats, -1);
+    fillSelect(size, sizes, sizes.at(-1));
+    this.#offerFormats(placeholder.dataUrl ? "jpg" : "png");
     for (const image of [leftImage, rightImage]) image.removeAttribute("src");
     delete layers.dataset.image;
     paintPlaceholder(layers, placeholder);
@@ -61,6 +61,18 @@ export class Compare {
     this.#variants = variants;
     this.#loadAll = loadAll;
     this.#render();
+  }
+
+  /**
+   * Offers the formats of the chosen size.
+   * @param {string} left is chosen if the size has it, otherwise its first format
+   * @param {string} [right] otherwise its last
+   */
+  #offerFormats(left, right = "") {
+    const { size, left: leftSelect, right: rightSelect } = this.#parts;
+    const formats = Object.keys(this.#urls[size.value] ?? {});
+    fillSelect(leftSelect, formats, formats.includes(left) ? left : formats.at(0));
+    fillSelect(rightSelect, formats, formats.includes(right) ? right : formats.at(-1));
   }
 
   #render() {
@@ -115,12 +127,11 @@ export class Compare {
 }
 
 /**
- * Fills a select element and selects the option at `index`; a negative index counts from the end.
  * @param {HTMLSelectElement} select
  * @param {string[]} names
- * @param {number} index
+ * @param {string | undefined} selected
  */
-function fillSelect(select, names, index) {
+function fillSelect(select, names, selected) {
   select.replaceChildren(...names.map((name) => new Option(name, name)));
-  select.value = names.at(index) ?? "";
+  select.value = selected ?? "";
 }

@@ -61,7 +61,8 @@ export class Tile {
   }
 }
 
-/** The first size as WebP, which warm-ups derive by default. */
+/** The first size as WebP, which warm-ups derive by default; without WebP, its last format. */
 function urlOf(/** @type {{previews: import("./api.js").Urls}} */ { previews }) {
-  return Object.values(previews)[0]?.webp;
+  const formats = Object.values(previews)[0] ?? {};
+  return formats.webp ?? Object.values(formats).at(-1);
 }
