@@ -15,17 +15,21 @@ function handler(event) {
     if (!variant) {
         return INGEST.test(request.uri) ? request : notFound(request.uri);
     }
+    if (LACKED.test(variant[2] + variant[3])) {
+        return notFound(request.uri);
+    }
     if (variant[3] === 'jpeg') {
         return moved(variant[2] + 'jpg', 'public, max-age=31536000, immutable');
     }
     if (variant[3] === 'auto') {
-        request.uri = variant[1] + variant[2] + negotiated(request.headers.accept, ANIMATED.test(variant[2]));
+        request.uri = variant[1] + variant[2] + negotiated(request.headers.accept, variant[2]);
     }
     return request;
 }
 
 const VARIANT_LIKE = /^\/(?:images|private)\/[^\/]+\/[^\/]*\.[^\/]*$/;
 const ANIMATED = /^(?:(?!))(?:@[23]x)?\.$/;
+const LACKED = /^(?:(?!))$/; // formats that sizes do not have
 const PARAMETER = /^(?:[^\s=]+=\S*)?$/;
 const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
 const CROSS_ORIGIN = {
@@ -36,16 +40,16 @@ const CROSS_ORIGIN = {
 };
 
 // 'avif' or 'webp' unless the client prefers an older format; else 'auto', for which the origin chooses JPEG or PNG.
-// Of sizes with `animated` 'webp', if it may be: AVIF shows the first frame.
-function negotiated(header, animated) {
+// Of sizes with `animated` 'webp', if it may be: AVIF shows the first frame. `size`: its name and a dot.
+function negotiated(header, size) {
     const weights = accepted(header);
-    const avif = weights['image/avif'] || 0;
-    const webp = weights['image/webp'] || 0;
+    const avif = LACKED.test(size + 'avif') ? 0 : weights['image/avif'] || 0;
+    const webp = LACKED.test(size + 'webp') ? 0 : weights['image/webp'] || 0;
     const legacy = Math.max(weight(weights, 'image/jpeg'), weight(weights, 'image/png'));
     if (avif + webp === 0 || Math.max(avif, webp) < legacy) {
         return 'auto';
     }
-    if (animated && webp > 0 && webp >= legacy) {
+    if (ANIMATED.test(size) && webp > 0 && webp >= legacy) {
         return 'webp';
     }
     return avif >= webp ? 'avif' : 'webp';

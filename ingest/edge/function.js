@@ -15,11 +15,14 @@ function handler(event) {
     if (!variant) {
         return INGEST.test(request.uri) ? request : notFound(request.uri);
     }
+    if (LACKED.test(variant[2] + variant[3])) {
+        return notFound(request.uri);
+    }
     if (variant[3] === 'jpeg') {
         return moved(variant[2] + 'jpg', 'public, max-age=31536000, immutable');
     }
     if (variant[3] === 'auto') {
-        request.uri = variant[1] + variant[2] + negotiated(request.headers.accept, ANIMATED.test(variant[2]));
+        request.uri = variant[1] + variant[2] + negotiated(request.headers.accept, variant[2]);
     }
     return request;
 }

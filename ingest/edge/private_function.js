@@ -15,7 +15,7 @@ async function handler(event) {
     }
     request.uri = request.uri.slice(BASE_PATH.length);
     const variant = VARIANT.exec(request.uri);
-    if (!variant) {
+    if (!variant || LACKED.test(variant[3] + variant[4])) {
         return notFound(request.uri);
     }
     const given = request.querystring.token;
@@ -27,7 +27,7 @@ async function handler(event) {
         return moved(variant[3] + 'jpg?token=' + given.value, 'no-store');
     }
     if (variant[4] === 'auto') {
-        request.uri = variant[1] + variant[3] + negotiated(request.headers.accept, ANIMATED.test(variant[3]));
+        request.uri = variant[1] + variant[3] + negotiated(request.headers.accept, variant[3]);
     }
     return request;
 }

@@ -1,16 +1,19 @@
 """The edge's path rules for exactly the configured sizes and formats: an nginx include, a CloudFront function.
 
-Both reject every other spelling at the edge and resolve `.auto` from `Accept`: for animated sizes to WebP rather than
-AVIF, as they do not know which originals are animations. nginx also limits the size of uploads.
+Both reject every other spelling at the edge and resolve `.auto` from `Accept` to a format that the size has: for
+animated sizes to WebP rather than AVIF, as they do not know which originals are animations. nginx also limits the size
+of uploads.
 """
 
 import json
 import re
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from proxy.model import DENSITIES, UPLOAD_ID, Format, Sizes
+from proxy.model import DENSITIES, UPLOAD_ID, Format, Size, Sizes
 
+_NOTHING = "(?!)"  # matches nothing
 _FOLDER = Path(__file__).parent
 _PATH = re.compile(r'^( *BasePath:\n(?: +.*\n)*? +Default: )""$', re.MULTILINE)
 _CODE = r"(^  %s:\n(?:    .*\n)*?)( *)FunctionCode: \|\n(?:\2 +.*\n|\n)+"
@@ -22,7 +25,8 @@ def nginx(sizes: Sizes, max_upload_mb: int) -> str:
 
     `max_upload_mb`: MiB of the image file; nginx accepts a request of one MiB more, for the form around the file.
     """
-    return _fill("variants.conf", sizes).replace("%MAX_BODY%", f"{max_upload_mb + 1}m")
+    lines = _fill("variants.conf", sizes).replace("%MAX_BODY%", f"{max_upload_mb + 1}m").splitlines()
+    return "".join(f"{line}\n" for line in lines if _NOTHING not in line)  # nginx tries each pattern for each request
 
 
 def cloudfront(sizes: Sizes, base_path: str = "", *, private: bool = False) -> str:
@@ -58,15 +62,27 @@ def _with_code(function: str, found: re.Match[str]) -> str:
 
 
 def _fill(name: str, sizes: Sizes) -> str:
-    densities = "".join(str(density) for density in DENSITIES if density > 1)
-    animated = "|".join(name for name, size in sizes.items() if size.animated)
+    lacking = {format: [size for size in sizes.values() if format not in size.formats] for format in Format}
+    no_avif, no_webp = lacking[Format.AVIF], lacking[Format.WEBP]
+    extensions = {Format.JPG: "jpe?g"}
+    lacked = [f"{_names(found)}[.]{extensions.get(format, format)}" for format, found in lacking.items() if found]
     values = {
         "UPLOAD_ID": UPLOAD_ID,
-        "SIZE": f"(?:{'|'.join(sizes)})(?:@[{densities}]x)?",
-        "ANIMATED": f"(?:{animated or '(?!)'})(?:@[{densities}]x)?",  # (?!) matches nothing
+        "SIZE": _names(sizes.values()),
+        "ANIMATED": _names(size for size in sizes.values() if size.animated),
+        "WITHOUT_BOTH": _names(size for size in no_avif if size in no_webp),
+        "WITHOUT_AVIF": _names(size for size in no_avif if size not in no_webp),
+        "WITHOUT_WEBP": _names(size for size in no_webp if size not in no_avif),
         "FORMAT": "|".join(Format),
+        "LACKED": f"(?:{'|'.join(lacked) or _NOTHING})",
     }
     text = (_FOLDER / name).read_text()
     for key, value in values.items():
         text = text.replace(f"%{key}%", value)
     return text
+
+
+def _names(sizes: Iterable[Size]) -> str:
+    """Returns a pattern of the names of the sizes at every density."""
+    densities = "".join(str(density) for density in DENSITIES if density > 1)
+    return f"(?:{'|'.join(size.name for size in sizes) or _NOTHING})(?:@[{densities}]x)?"

@@ -13,7 +13,7 @@ import pytest
 from ingest.edge import rules
 from ingest.web.docs import DOCS_PATHS
 from ingest.web.page import PAGE_PATHS
-from proxy.model import Fit, Size, Sizes
+from proxy.model import Fit, Format, Size, Sizes
 from proxy.settings import Settings
 from proxy.web.negotiation import modern_format
 from proxy.web.variant_routes import CROSS_ORIGIN_HEADERS
@@ -87,6 +87,32 @@ def test_auto_of_an_animated_size_is_webp_for_all_that_accept_it(edge: Edge, tmp
 
     chosen = [answer["uri"].rpartition(".")[2] for answer in answers]
     assert chosen == ["webp", "avif", "avif", "auto", "avif", "avif", "avif", "auto"]
+
+
+def test_auto_of_a_size_is_one_of_its_formats_and_others_are_not_found(edge: Edge, tmp_path: Path) -> None:
+    formats = {"all": [*Format], "page": [Format.JPG, Format.WEBP], "icon": [Format.PNG, Format.AVIF]}
+    formats["old"] = [Format.JPG, Format.PNG]
+    sizes = Sizes(*(Size(name, 9, 9, Fit.COVER, formats=tuple(has)) for name, has in formats.items()))
+    limited = Edge(edge._program, tmp_path, rules.cloudfront(sizes))
+    accepts = ("image/avif,image/webp,*/*;q=0.8", "image/avif", "image/webp,image/avif;q=0.5", "*/*")
+    paths = [f"{name}@3x.{extension}" for name in formats for extension in (*Format, "jpeg")]
+
+    negotiated = limited.answers(
+        *(request(f"/images/{UPLOAD}/{name}.auto", accept) for name in formats for accept in accepts)
+    )
+    named = limited.answers(*(request(f"/images/{UPLOAD}/{path}") for path in paths))
+
+    assert [answer["uri"].rpartition("/")[2] for answer in negotiated] == [
+        *("all.avif", "all.avif", "all.webp", "all.auto"),
+        *("page.webp", "page.auto", "page.webp", "page.auto"),
+        *("icon.avif", "icon.avif", "icon.avif", "icon.auto"),
+        *["old.auto"] * 4,
+    ]
+    assert [path for path, answer in zip(paths, named, strict=True) if answer.get("statusCode") == 404] == [
+        *("page@3x.png", "page@3x.avif"),
+        *("icon@3x.jpg", "icon@3x.webp", "icon@3x.jpeg"),
+        *("old@3x.webp", "old@3x.avif"),
+    ]
 
 
 def test_auto_resolves_to_the_format_of_the_origin(edge: Edge) -> None:

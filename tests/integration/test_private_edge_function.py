@@ -12,11 +12,13 @@ import pytest
 import yaml
 
 from darkroom.signing import signature
-from proxy.model import UploadId
+from ingest.edge import rules
+from proxy.model import Fit, Format, Size, Sizes, UploadId
 from proxy.web.variant_routes import CROSS_ORIGIN_HEADERS
 from tests.conftest import need
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
+FUNCTION = (DEPLOY / "private-edge.js").read_text()
 PACKAGES = {"node": "nodejs", "njs": "njs"}
 NEW, OLD = "n" * 32, "o" * 32
 UPLOAD = UploadId(str(uuid4()))
@@ -30,9 +32,10 @@ class Edge:
         self._program = program
         self._script = script
 
-    def verify(self, *requests: dict[str, Any], keys: str = f"{NEW}, {OLD}") -> list[dict[str, Any]]:
+    def verify(
+        self, *requests: dict[str, Any], keys: str = f"{NEW}, {OLD}", code: str = FUNCTION
+    ) -> list[dict[str, Any]]:
         """Returns the request or response that CloudFront would continue with."""
-        code = (DEPLOY / "private-edge.js").read_text()
         assert code.count("import cf from 'cloudfront';") == 1
         store = f"{{ get: async name => ({{ 'signing-keys': {json.dumps(keys)} }})[name] }}"
         stub = f"const cf = {{ kvs: () => ({store}) }};"
@@ -89,6 +92,17 @@ def test_token_of_either_key_opens_the_path(edge: Edge) -> None:
         f"/private/{UPLOAD}/small.jpg",
         f"/private/{UPLOAD}/medium@2x.webp",
     ]
+
+
+def test_formats_of_a_size_are_those_that_it_has(edge: Edge) -> None:
+    sizes = Sizes(Size("icon", 9, 9, Fit.COVER, formats=(Format.PNG, Format.AVIF)))
+    requests = [request("icon.auto", token()), request("icon.png", token())]
+    lacking = [request(name) for name in ("icon.webp", "icon@2x.jpg", "icon.jpeg")]
+
+    answers = edge.verify(*requests, *lacking, code=rules.cloudfront(sizes, private=True))
+
+    assert [answer.get("uri") for answer in answers[:2]] == [f"/private/{UPLOAD}/icon.{end}" for end in ("auto", "png")]
+    assert [answer.get("statusCode") for answer in answers[2:]] == [404] * 3
 
 
 def test_anything_else_is_refused_at_the_edge(edge: Edge) -> None:

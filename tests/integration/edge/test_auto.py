@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 
 from ingest.edge import rules
-from proxy.model import Fit, Size, Sizes
+from proxy.model import Fit, Format, Size, Sizes
 from proxy.web.negotiation import modern_format
 from tests.accept import NEGOTIATION, random_accepts
 from tests.http_client import http
@@ -44,18 +44,34 @@ class TestAuto:
                 assert stub.asked[-1].path.rpartition(".")[2] in ("auto", modern_format(accept)), accept
         assert len(stub.paths()) == 300
 
-    def test_animated_size_prefers_webp(self, stub: StubOrigin, tmp_path: Path) -> None:
-        sizes = Sizes(Size("clip", 10, 10, Fit.COVER, animated=True), Size("still", 10, 10, Fit.COVER))
+    def test_auto_of_a_size_is_one_of_its_formats_and_webp_if_animated(self, stub: StubOrigin, tmp_path: Path) -> None:
+        sizes = Sizes(
+            Size("clip", 10, 10, Fit.COVER, animated=True),
+            Size("still", 10, 10, Fit.COVER),
+            Size("page", 10, 10, Fit.COVER, formats=(Format.JPG, Format.WEBP), animated=True),
+            Size("icon", 10, 10, Fit.COVER, formats=(Format.PNG, Format.AVIF)),
+            Size("old", 10, 10, Fit.COVER, formats=(Format.JPG,)),
+        )
         chosen = {
-            "image/avif,image/webp,*/*;q=0.8": {"clip": "webp", "still": "avif"},
-            "image/avif,image/webp;q=0": {"clip": "avif", "still": "avif"},
-            "*/*": {"clip": "auto", "still": "auto"},
+            "image/avif,image/webp,*/*;q=0.8": ("webp", "avif", "webp", "avif", "auto"),
+            "image/avif,image/webp;q=0": ("avif", "avif", "auto", "avif", "auto"),
+            "image/webp,*/*": ("webp", "webp", "webp", "auto", "auto"),
+            "*/*": ("auto",) * 5,
+            'image/avif,image/webp;p="a,b"': ("auto",) * 5,
         }
+        lacking = ("page.avif", "page@2x.png", "icon.jpg", "icon@3x.webp", "icon.jpeg", "old.png", "old.webp")
         with nginx(tmp_path, stub.url, stub.url, variants=rules.nginx(sizes, 10)) as edge:
             for accept, formats in chosen.items():
-                for size, format in formats.items():
+                for size, format in zip(sizes, formats, strict=True):
                     http.get(f"{edge}/images/{uuid4()}/{size}@2x.auto", headers={"Accept": accept})
-                    assert stub.asked[-1].path.endswith(f"/{size}@2x.{format}"), accept
+                    assert stub.asked[-1].path.endswith(f"/{size}@2x.{format}"), (size, accept)
+            asked = len(stub.asked)
+            for name in lacking:
+                assert http.get(f"{edge}/images/{uuid4()}/{name}").status_code == 404, name
+            assert len(stub.asked) == asked
+            redirected = http.get(f"{edge}/images/{uuid4()}/page@2x.jpeg", follow_redirects=False)
+            assert (redirected.status_code, redirected.headers["location"]) == (308, "page@2x.jpg")
+            assert http.get(f"{edge}/images/{uuid4()}/icon@2x.png").status_code == 200
 
     def test_format_of_weight_zero_in_accept_is_not_chosen(self, stub: StubOrigin, stub_edge: str) -> None:
         for accept in (

@@ -65,7 +65,26 @@ def test_auto_of_animated_sizes_alone_prefers_webp() -> None:
     }.items():
         assert bool(in_nginx.search(f"/images/{UPLOAD}/{name}.auto")) is animated
         assert bool(re.search(in_function, f"{name}.")) is animated
-    assert not nginx_pattern(r"animated_stem.\$negotiated_animation").search(f"/images/{UPLOAD}/card.auto")
+    assert "animated_stem" not in rules.nginx(SIZES, 10)
+
+
+def test_formats_that_a_size_lacks_are_rejected() -> None:
+    formats = {"all": [*Format], "icon": [Format.PNG, Format.WEBP], "icon-2": [Format.PNG], "page": [Format.JPG]}
+    sizes = Sizes(*(Size(name, 9, 9, Fit.COVER, formats=tuple(has)) for name, has in formats.items()))
+    found = re.findall(r'^    "~(.*)" "";', rules.nginx(sizes, 10), re.MULTILINE)
+    [in_function] = re.findall(r"^const LACKED = /(.*)/;", rules.cloudfront(sizes), re.MULTILINE)
+
+    for name, has in formats.items():
+        for extension in (*Format, "jpeg", "auto"):
+            lacks = extension != "auto" and extension.replace("jpeg", "jpg") not in has
+            path = f"/private/{UPLOAD}/{name}@2x.{extension}?token=x"
+            assert [bool(re.search(pattern, path)) for pattern in found] == [lacks] * 2, (name, extension)
+            assert bool(re.search(in_function, f"{name}@2x.{extension}")) is lacks, (name, extension)
+
+
+def test_rules_of_sizes_with_all_formats_have_no_patterns_that_match_nothing() -> None:
+    assert "(?!)" not in rules.nginx(SIZES, 10)
+    assert '"";' not in rules.nginx(SIZES, 10).replace('default "";', "")
 
 
 @pytest.mark.parametrize(("max_upload_mb", "limit"), [(10, "11m"), (100, "101m")])
