@@ -157,7 +157,7 @@ function isSameBox(one: DisplayedSize, other: DisplayedSize): boolean {
 
 /**
  * Names of the sizes with the aspect ratio (up to rounding), the effects and the formats of `chosen`, by width. HTML allows each
- * width only once.
+ * width only once: that of `chosen` is its own.
  */
 function ofSameShape(upload: Upload, chosen: string): string[] {
     const same = new Map<number, string>();
@@ -170,7 +170,7 @@ function ofSameShape(upload: Upload, chosen: string): string[] {
         }
         const tolerance = Math.max(box.width, box.height, like.width, like.height);
         if (Math.abs(box.width * like.height - box.height * like.width) <= tolerance && haveSameEffects(box, like)) {
-            same.set(box.width, name);
+            same.set(box.width, box.width === like.width ? chosen : name);
         }
     }
     return [...same].sort(([one], [other]) => one - other).map(([, name]) => name);

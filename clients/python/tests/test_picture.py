@@ -84,6 +84,15 @@ def test_sources_have_the_formats_of_the_size_and_sizes_that_have_all_of_them() 
     assert offered("small", transparent) == ["/small.jpg 150w, /large.jpg 800w"]
 
 
+@pytest.mark.parametrize("size", ["small", "light"])
+def test_size_that_is_named_stands_for_its_width_in_the_srcset(size: str) -> None:
+    document = upload()
+    document["urls"]["light"] = {format: f"/light.{format}" for format in ("jpg", "png", "webp", "avif")}
+    document["sizes"]["light"] = document["sizes"]["small"]
+
+    assert image(picture_html(document, size=size))["srcset"] == f"/{size}.jpg 150w, /large.jpg 800w"
+
+
 def test_size_by_default_is_the_widest_with_all_of_its_shape() -> None:
     attributes = image(picture_html(upload()))
 

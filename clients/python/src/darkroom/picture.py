@@ -96,7 +96,7 @@ def _element(upload: Upload, sizes: str, *, alt: str, size: str | None, loading:
         raise ValueError(f"the upload has the sizes {', '.join(upload['sizes'])}, not {size!r}")
     formats = upload["urls"][chosen]
     complete = {name: boxes[name] for name, urls in upload["urls"].items() if urls.keys() >= formats.keys()}
-    family = _of_same_shape(complete, boxes[chosen])
+    family = _of_same_shape(complete, chosen)
     sources = "".join(
         f'<source type="{media_type}"{_candidates(upload, family, format, sizes)}>'
         for format, media_type in _SOURCES.items()
@@ -122,17 +122,18 @@ def _effects(box: DisplayedSize) -> list[str]:
     return box.get("effects", [])
 
 
-def _of_same_shape(boxes: dict[str, DisplayedSize], like: DisplayedSize) -> list[str]:
-    """Names of the sizes with this aspect ratio (up to rounding) and these effects by width.
+def _of_same_shape(boxes: dict[str, DisplayedSize], chosen: str) -> list[str]:
+    """Names of the sizes with the aspect ratio (up to rounding) and the effects of `chosen` by width.
 
-    HTML allows each width only once.
+    HTML allows each width only once: that of `chosen` is its own.
     """
+    like = boxes[chosen]
     same: dict[int, str] = {}
     for name, box in boxes.items():
         tolerance = max(box["width"], box["height"], like["width"], like["height"])
         alike = abs(box["width"] * like["height"] - box["height"] * like["width"]) <= tolerance
         if alike and _effects(box) == _effects(like):
-            same[box["width"]] = name
+            same[box["width"]] = chosen if box["width"] == like["width"] else name
     return [same[width] for width in sorted(same)]
 
 
