@@ -61,7 +61,7 @@ class Done(_Answer):
 
 
 class Next(_Answer):
-    """The worker asks whether to render the target of this index."""
+    """Asks whether to render the target at this index of the request, if the request `asks`."""
 
     next: _Index
 

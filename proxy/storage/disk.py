@@ -240,10 +240,11 @@ class DiskStore:
             folder = folder.parent
 
     def _keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Yields keys that start with `prefix` and come after `after`, in order.
+        """Yields keys that start with `prefix` and come after `after`.
 
-        Walks only the folder that the prefix names. Raises OSError if that cannot be read: a deletion would take it for
-        empty. Leaves out folders in it that cannot be read.
+        They are in order if no folder has both files and folders, as none of ours has. Walks only the folder that the
+        prefix names; yields nothing if it is missing. Raises OSError if it cannot be read, because a deletion would
+        otherwise take it for empty. Leaves out folders in it that cannot be read.
         """
         self._raise_if_file()
         base = self._root / prefix.rpartition("/")[0]

@@ -56,7 +56,10 @@ _current: ContextVar[Tracing] = ContextVar("tracing", default=OFF)
 
 
 def open_tracing(endpoint: str | None, version: str) -> Tracing:
-    """Returns the tracing to use. `endpoint`: base URL of an OTLP/HTTP collector; None turns tracing off."""
+    """Returns the tracing to use. Without the extra `otel`, logs a warning and turns tracing off.
+
+    `endpoint`: base URL of an OTLP/HTTP collector; None turns tracing off.
+    """
     if endpoint is None:
         return OFF
     try:

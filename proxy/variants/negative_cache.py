@@ -35,7 +35,9 @@ class NegativeCache:
     def remember(
         self, upload_id: UploadId, variants: Sequence[Variant], error: ServiceError, *, whole_upload: bool
     ) -> None:
-        """Remembers a permanent `error` that `variants`, requested together, failed with.
+        """Remembers that `variants`, requested together, failed with `error`.
+
+        Does nothing if the error is not permanent, or if the upload was changed a short time ago.
 
         `whole_upload`: the error holds for every variant of the upload that has their visibility. TooHeavy is
         remembered only for a single variant: of several that are too heavy together, each may be light enough alone.
