@@ -70,12 +70,10 @@ class Header:
         """Whether the decoded pixels have, or may have, an alpha channel."""
         return self.kind.endswith(("key", "alpha", "alpha16"))
 
-    def is_scaled_cheaply(self, *, by_vips: bool) -> bool:
-        """Whether decoding at a reduced scale takes much less time: a JPEG of a single scan, an opaque lossy WebP.
-
-        `by_vips`: whether libvips is installed, which lets libwebp scale.
-        """
-        return (by_vips and self.kind == "webp lossy") or (self.kind.startswith("jpeg") and not self.coefficient_bytes)
+    @property
+    def is_scaled_cheaply(self) -> bool:
+        """Whether decoding at a reduced scale takes much less time, as for a JPEG of a single scan."""
+        return self.kind.startswith("jpeg") and not self.coefficient_bytes
 
     @property
     def is_decoded_whole(self) -> bool:

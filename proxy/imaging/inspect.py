@@ -57,8 +57,10 @@ def inspect(path: OriginalFile, limits: Limits) -> Inspection:
     readable = with_true_end(path)
     files = [path] if readable is path else [path, readable]
     header = read_header(readable)
-    is_small = header is not None and header.is_scaled_cheaply(by_vips=vips.is_installed())
-    tier = _PLACEHOLDER_SIDE if is_small else DECODE_TIER
+    is_scaled = header is not None and (
+        header.is_scaled_cheaply or (vips.is_installed() and header.kind == "webp lossy")
+    )
+    tier = _PLACEHOLDER_SIDE if is_scaled else DECODE_TIER
     original = decode(readable, tier, limits, strict=True)
     by_pillow = not vips.is_installed() or header is None or header.kind.endswith("16")
     if original.format is SourceFormat.PNG and by_pillow:  # libvips refuses missing rows itself

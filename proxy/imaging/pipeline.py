@@ -81,8 +81,7 @@ def render(
     tier = shape = None
     image: Image.Image | None = None
     header = read_header(path)
-    scaled_cheaply = header is not None and header.is_scaled_cheaply(by_vips=vips.is_installed())
-    tier_of = partial(decode_tier, scaled_cheaply=scaled_cheaply)
+    tier_of = partial(decode_tier, scaled_cheaply=header is not None and header.is_scaled_cheaply)
     for index, wanted in sorted(enumerate(targets), key=lambda item: _shape(item[1])):
         if accept and not accept(index):
             continue

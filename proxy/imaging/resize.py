@@ -22,9 +22,6 @@ as input for Lanczos. With 1.28 times the pixels SSIMULACRA2 is 86 to 94 against
 SMALL_MARGIN = 1.5
 """The same as `JPEG_MARGIN`, for `SMALL_TIER`, which takes less time."""
 
-SMALL_WEBP_MARGIN = 2.0
-"""The same as `WEBP_MARGIN`, for `SMALL_TIER` and below."""
-
 WEBP_MARGIN = 1.5
 """The same as `JPEG_MARGIN`, for WebP; libwebp's scaling blurs a little."""
 
@@ -121,8 +118,7 @@ def decode_size(source: tuple[int, int], tier: int) -> tuple[int, int]:
 
 def decode_scale(source: tuple[int, int], tier: int) -> float:
     """Returns the scale, at most 1, at which libwebp decodes `source` pixels for a tier of `tier` pixels."""
-    margin = SMALL_WEBP_MARGIN if tier <= SMALL_TIER else WEBP_MARGIN
-    scale = margin * tier / min(source)
+    scale = WEBP_MARGIN * tier / min(source)
     return scale if scale < _WORTH_SCALING else 1.0
 
 

@@ -176,7 +176,7 @@ def estimate(header: Header, file_bytes: int, targets: Sequence[Target], *, by_v
     Without targets: for its inspection. `by_vips`: whether libvips decodes the kinds that it can. `frames`: of the
     original, as `count_frames` finds them; 1 if no target is animated.
     """
-    *others, last = sorted({_tier(header, target, by_vips=by_vips) for target in targets}) or [DECODE_TIER]
+    *others, last = sorted({_tier(header, target) for target in targets}) or [DECODE_TIER]
     decoding = _decoding_bytes(header, file_bytes, last, by_vips=by_vips)
     kept = sum(_kept_bytes(header, tier, by_vips=by_vips) for tier in others)
     rendering = max((_variant_bytes(header, target, by_vips=by_vips) for target in targets), default=0)
@@ -212,8 +212,8 @@ def _decoding_bytes(header: Header, file_bytes: int, tier: int, *, by_vips: bool
     return rate.stored * stored + rate.band * band + 2 * _PLAIN * pixels + beside  # as bands, and joined
 
 
-def _tier(header: Header, target: Target, *, by_vips: bool) -> int:
-    return decode_tier(target.width, target.height, scaled_cheaply=header.is_scaled_cheaply(by_vips=by_vips))
+def _tier(header: Header, target: Target) -> int:
+    return decode_tier(target.width, target.height, scaled_cheaply=header.is_scaled_cheaply)
 
 
 def _kept_bytes(header: Header, tier: int, *, by_vips: bool) -> float:
@@ -248,7 +248,7 @@ def _variant_bytes(header: Header, target: Target, *, by_vips: bool) -> float:
 def _variant_bytes_turned(header: Header, target: Target, *, sideways: bool, by_vips: bool) -> float:
     wanted = (target.height, target.width) if sideways else (target.width, target.height)
     placement = place((header.width, header.height), *wanted, target.fit, enlarge=target.enlarge)
-    decoded = decoded_size(header, _tier(header, target, by_vips=by_vips), by_vips=by_vips)
+    decoded = decoded_size(header, _tier(header, target), by_vips=by_vips)
     left, top, right, bottom = placement.box
     width, height = decoded[0] * (right - left) / header.width, decoded[1] * (bottom - top) / header.height
     across, down = placement.scaled

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.imaging.header import Header
 from proxy.imaging.resize import decode_size, decode_tier, place
 from proxy.model import Fit
 
@@ -152,24 +151,6 @@ def test_small_source_is_not_enlarged(
 )
 def test_decode_tier_doubles_from_800(width: int | None, height: int | None, tier: int) -> None:
     assert decode_tier(width, height) == tier
-
-
-@pytest.mark.parametrize(
-    ("header", "by_vips", "is_cheap"),
-    [
-        (Header("jpeg 4:2:0", 100, 100), False, True),
-        (Header("jpeg 4:2:0", 100, 100, coefficient_bytes=1), True, False),
-        (Header("webp lossy", 100, 100), True, True),
-        (Header("webp lossy", 100, 100), False, False),
-        (Header("webp lossless", 100, 100), True, False),
-        (Header("webp lossy alpha", 5001, 5000), True, False),
-        (Header("png rgb", 100, 100), True, False),
-    ],
-)
-def test_only_jpeg_of_one_scan_and_opaque_lossy_webp_are_scaled_cheaply(
-    header: Header, by_vips: bool, is_cheap: bool
-) -> None:
-    assert header.is_scaled_cheaply(by_vips=by_vips) is is_cheap
 
 
 @pytest.mark.parametrize(("side", "tier"), [(150, 400), (400, 400), (401, 800), (801, 1600)])
