@@ -128,10 +128,12 @@ class SizeSettings(BaseModel):
         return self.formats or tuple(Format)
 
     def _qualities(self) -> dict[Format, int]:
-        """Returns the fixed qualities. Those of formats that the size lacks have no effect."""
+        """Returns the fixed qualities, of the size's formats alone."""
         if self.quality is None or self.quality == "auto":
             return {}
-        return self.quality if isinstance(self.quality, dict) else dict.fromkeys(WITH_QUALITY, self.quality)
+        if isinstance(self.quality, dict):
+            return self.quality
+        return dict.fromkeys((format for format in WITH_QUALITY if format in self._formats), self.quality)
 
     def to_size(self, name: str, background: str) -> Size:
         """Returns the size. `background`: its background colour if the table has none."""
@@ -143,7 +145,7 @@ class SizeSettings(BaseModel):
             self.height,
             fit,
             formats=self._formats,
-            auto_quality=self.quality == "auto",
+            auto_quality=self.quality == "auto" and any(format in WITH_QUALITY for format in self._formats),
             quality=tuple(self._qualities().items()),
             warm=None if self.warm == "auto" else self.warm or (),
             enlarge=self.enlarge is not False or fit is Fit.INSIDE,

@@ -79,3 +79,16 @@ def test_options_without_names_of_formats_suit_every_list_of_them() -> None:
     toml('[sizes.x]\nwidth = 3\nformats = ["jpg"]\nquality = 70\nwarm = "auto"\n[sizes.y]\nwidth = 3\nquality = "auto"')
 
     assert load_settings().sizes["x"].formats == (Format.JPG,)
+
+
+def test_quality_counts_for_the_formats_of_the_size_alone() -> None:
+    toml(
+        '[sizes.all]\nwidth = 3\nformats = ["jpg"]\nquality = 70\n'
+        '[sizes.named]\nwidth = 3\nformats = ["jpg"]\nquality = {jpg = 70}\n'
+        '[sizes.lossless]\nwidth = 3\nformats = ["png"]\nquality = "auto"'
+    )
+
+    sizes = load_settings().sizes
+
+    assert sizes["all"].quality == sizes["named"].quality == ((Format.JPG, 70),)
+    assert not sizes["lossless"].auto_quality
