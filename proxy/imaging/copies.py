@@ -23,7 +23,8 @@ from proxy.imaging.target import Target
 from proxy.model import ColorSpace, Format
 
 MAX_TRIED_AGAIN = 1 << 20
-"""Pixels up to which a file is encoded again: larger variants take a tenth of a second and more for each try."""
+"""Pixels up to which a file is encoded again: larger variants take too long: at this size, a try takes a
+tenth of a second, and two for the worst rows found."""
 
 _LOWER_QUALITIES = {Format.WEBP: (15, 30, 45, 60, 75, 100), Format.AVIF: (25, 50)}
 """Steps by which the quality is lowered. Each try takes time: AVIF of a drawing, a second."""

@@ -15,7 +15,6 @@ from proxy.imaging.containers import MAX_CHUNKS, Part, TooManyParts, png_chunks,
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.png_writer import LAST_CHUNK, MOST_EFFORT, make_chunk, pixel_chunk, write_png
 
-_SIGNATURE, _LAST_CHUNK = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB\x60\x82"
 _ONCE, _PIXELS, _END = (b"IHDR", b"PLTE", b"tRNS"), b"IDAT", b"IEND"
 _APPLE = b"CgBI"
 _PALETTE = 3  # the colour type
@@ -28,6 +27,7 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column and row, and steps, of the passes of an interlaced image."""
 _CHECKSUM = 4  # bytes
+_FEW_BYTES = 1 << 18  # of rows, for which zlib takes a second at most; libdeflate takes a tenth of that
 _COLOR_TYPE = 25  # where its byte is
 
 TRUNCATED = "The file is truncated or damaged. Export it again."
@@ -88,7 +88,7 @@ def compress_rows_again(reduced: BinaryIO, used: Container[object]) -> bytes | N
         rows = zlib.decompressobj().decompress(packed, length)
     except zlib.error:
         return None
-    strategies = (zlib.Z_FILTERED, zlib.Z_DEFAULT_STRATEGY)
+    strategies = (zlib.Z_FILTERED, zlib.Z_DEFAULT_STRATEGY) if len(rows) <= _FEW_BYTES else ()
     compressed = (make_chunk(_PIXELS, _compressed(rows, strategy)) for strategy in strategies)
     return write_png([*chunks, min([*compressed, pixel_chunk(rows, MOST_EFFORT)], key=len)])
 
