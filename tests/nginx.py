@@ -25,6 +25,11 @@ PROGRAM = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/loc
 PROBE = "/no-such-path"  # asked until nginx is up, on a busy machine several times
 
 
+SECRET = "s" * 32
+WITH_SECRET = {'map "" $edge_secret { default ""; }': f'map "" $edge_secret {{ default "{SECRET}"; }}'}
+"""What to replace in nginx.conf, so that nginx forgets variants."""
+
+
 @contextmanager
 def nginx(
     folder: Path,

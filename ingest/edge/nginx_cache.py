@@ -75,7 +75,8 @@ class NginxCaches:
                 response.read()
                 if FORGET_HEADER not in response.headers:
                     raise CdnUnavailable(
-                        f"nginx at {url} does not forget {path} ({response.status}): give nginx.conf the EDGE_SECRET."
+                        f"nginx at {url} does not forget {path} ({response.status}): give nginx.conf the EDGE_SECRET, "
+                        "or print its rules again (darkroom edge nginx)."
                     )
 
     def _paths(self, upload_id: UploadId) -> list[str]:
@@ -86,4 +87,4 @@ def _names(sizes: Sizes) -> Iterable[str]:
     for size in sizes.values():
         for density in DENSITIES:
             yield f"{Variant(size, Format.JPG, density).size_name}.auto"
-            yield from (Variant(size, format, density).name for format in size.formats)
+            yield from (Variant(size, format, density).name for format in Format)

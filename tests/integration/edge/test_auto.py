@@ -11,7 +11,7 @@ from proxy.model import Fit, Format, Size, Sizes
 from proxy.web.negotiation import modern_format
 from tests.accept import NEGOTIATION, random_accepts
 from tests.http_client import http
-from tests.nginx import StubOrigin, nginx
+from tests.nginx import SECRET, WITH_SECRET, StubOrigin, nginx
 from tests.service import Service
 
 WEIGHED = re.compile(r"image/(avif|webp)[^,]*q=0\.\d*[1-9]", re.IGNORECASE)
@@ -60,7 +60,7 @@ class TestAuto:
             'image/avif,image/webp;p="a,b"': ("auto",) * 5,
         }
         lacking = ("page.avif", "page@2x.png", "icon.jpg", "icon@3x.webp", "icon.jpeg", "old.png", "old.webp")
-        with nginx(tmp_path, stub.url, stub.url, variants=rules.nginx(sizes, 10)) as edge:
+        with nginx(tmp_path, stub.url, stub.url, variants=rules.nginx(sizes, 10), changes=WITH_SECRET) as edge:
             for accept, formats in chosen.items():
                 for size, format in zip(sizes, formats, strict=True):
                     http.get(f"{edge}/images/{uuid4()}/{size}@2x.auto", headers={"Accept": accept})
@@ -69,6 +69,8 @@ class TestAuto:
             for name in lacking:
                 assert http.get(f"{edge}/images/{uuid4()}/{name}").status_code == 404, name
             assert len(stub.asked) == asked
+            # The size may have had the format, and nginx may still have the variant.
+            assert http.get(f"{edge}/images/{uuid4()}/page.avif", headers={"X-Edge-Forget": SECRET}).status_code == 200
             redirected = http.get(f"{edge}/images/{uuid4()}/page@2x.jpeg", follow_redirects=False)
             assert (redirected.status_code, redirected.headers["location"]) == (308, "page@2x.jpg")
             assert http.get(f"{edge}/images/{uuid4()}/icon@2x.png").status_code == 200

@@ -17,13 +17,12 @@ from proxy.variants.encoded_variant import upload_tag
 from tests.client import until
 from tests.conftest import need
 from tests.http_client import http
-from tests.nginx import PROGRAM, Answer, StubOrigin, nginx
+from tests.nginx import PROGRAM, SECRET, WITH_SECRET, Answer, StubOrigin, nginx
 from tests.photographs import photograph_bytes
 from tests.server import free_port
 from tests.service import PATIENT, Service
 
-KEY, SECRET = "k" * 32, "s" * 32
-WITH_SECRET = {'map "" $edge_secret { default ""; }': f'map "" $edge_secret {{ default "{SECRET}"; }}'}
+KEY = "k" * 32
 DAY = 86_400
 
 
