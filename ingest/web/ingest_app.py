@@ -69,7 +69,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
     keys = [key.get_secret_value() for key in settings.upload_keys]
     tokens = UploadTokens(keys) if keys else None
     responses = UploadResponses(serializer, FormPages(settings.url_base), tokens)
-    opens_private = settings.opens_private or not variants  # ingest alone does not know the proxies' keys
+    can_open_private = settings.can_open_private or not variants  # ingest alone does not know the proxies' keys
     deletions = OwnerDeletions(ingest.database)
     deletion_worker = OwnerDeletionWorker(deletions, ingest.repository, uploads)
     upload_routes = UploadRoutes(
@@ -82,10 +82,10 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
         originals=OriginalDownloads(proxy.store, settings.temporary),
         serializer=serializer,
         responses=responses,
-        tickets=TicketRoutes(settings, tokens, opens_private=opens_private),
+        tickets=TicketRoutes(settings, tokens, can_open_private=can_open_private),
         tokens=TokenRoutes(settings),
         deletions=DeletionRoutes(deletions, deletion_worker, serializer),
-        opens_private=opens_private,
+        can_open_private=can_open_private,
         metrics=proxy.metrics,
     )
 

@@ -27,12 +27,12 @@ _NAMES = (*FIELDS, "maxBytes", "expiresIn")
 class TicketRoutes:
     """`POST /images/tickets`. `tokens`: None without `UPLOAD_KEYS`; the call is then 404.
 
-    `opens_private`: whether uploads may be private.
+    `can_open_private`: whether uploads may be private.
     """
 
-    def __init__(self, settings: Settings, tokens: UploadTokens | None, *, opens_private: bool) -> None:
+    def __init__(self, settings: Settings, tokens: UploadTokens | None, *, can_open_private: bool) -> None:
         self._tokens = tokens
-        self._opens_private = opens_private
+        self._can_open_private = can_open_private
         self._max_bytes = settings.max_upload_mb << 20
         self._timeouts = {"total": settings.upload_timeout, "stall": settings.upload_stall_timeout}
 
@@ -60,7 +60,7 @@ class TicketRoutes:
         values = {name: value for name, value in given.items() if value is not None}
         lifetime = _read_number("expiresIn", values.pop("expiresIn", LIFETIME), MAX_LIFETIME)
         claims = {name: read_field(name, value) for name, value in values.items() if name in FIELDS}
-        if not self._opens_private:
+        if not self._can_open_private:
             refuse_private(claims)
         if "maxBytes" in values:
             claims["maxBytes"] = _read_number("maxBytes", values["maxBytes"], self._max_bytes)

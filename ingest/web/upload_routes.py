@@ -43,7 +43,7 @@ _STORING_SECONDS = 30
 
 
 class UploadRoutes:
-    """One method for each route. `opens_private`: whether uploads may be private."""
+    """One method for each route. `can_open_private`: whether uploads may be private."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class UploadRoutes:
         tickets: TicketRoutes,
         tokens: TokenRoutes,
         deletions: DeletionRoutes,
-        opens_private: bool,
+        can_open_private: bool,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
@@ -78,7 +78,7 @@ class UploadRoutes:
         self._tickets = tickets
         self._tokens = tokens
         self._deletions = deletions
-        self._opens_private = opens_private
+        self._can_open_private = can_open_private
         self._streams = EventStreams(repository, serializer, metrics)
         self._outcomes = metrics.uploads
 
@@ -121,7 +121,7 @@ class UploadRoutes:
         """Passes the file on. Raises InvalidField at its end, when all fields are known."""
         async for chunk in chunks:
             yield chunk
-        if not self._opens_private:
+        if not self._can_open_private:
             refuse_private(fields.values)
 
     def _check_head(self, request: Request, ticket: Ticket | None, max_bytes: int) -> IdempotencyKey | None:
@@ -176,7 +176,7 @@ class UploadRoutes:
         body = TimedBody(request, total=self._total, stall=self._stall)
         try:
             changes = parse_changes(await read_small_body(body))
-            if not self._opens_private:
+            if not self._can_open_private:
                 refuse_private(changes)
         except ServiceError as error:
             return body.wrap_response(problem(error))

@@ -48,7 +48,7 @@ class AccessSettings(BaseModel):
     )
 
     @property
-    def opens_private(self) -> bool:
+    def can_open_private(self) -> bool:
         """Whether private variants can be requested: with a token, or through an edge that verifies tokens itself."""
         return bool(self.signing_keys or self.edge_secret)
 
