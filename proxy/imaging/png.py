@@ -10,7 +10,7 @@ from PIL import Image
 
 from proxy.imaging.containers import MAX_CHUNKS, png_chunks, read_body
 from proxy.imaging.content import bands, strips
-from proxy.imaging.png_writer import EFFORT, MOST_EFFORT, make_chunk, pixel_chunk, write_png
+from proxy.imaging.png_writer import MOST_EFFORT, make_chunk, pixel_chunk, write_png
 
 Color = tuple[int, int, int, int]
 Metadata = Mapping[str, bytes]
@@ -20,7 +20,7 @@ _BITS = (1, 2, 4, 8)
 _SMALL = 1 << 16  # pixels, up to which a palette may take more bytes than it saves; a soft shadow's may at any size
 _SAMPLE_STRIPS = 4
 
-_SMOOTH_EFFORT = 7  # of libdeflate, for large filtered images; 8 takes twice as long for 2 %
+_SMOOTH_EFFORT = 7  # of libdeflate, for filtered rows; 8 takes twice as long for 2 %
 _COLOR_TYPES = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}  # ISO 15948, 11.2.2
 
 
@@ -100,13 +100,13 @@ def _encode_runs(image: Image.Image, metadata: Metadata) -> bytes:
     return _pillow(image, metadata, compress_type=3, optimize=True)
 
 
-def _encode_filtered(image: Image.Image, metadata: Metadata, effort: int | None = None) -> bytes:
+def _encode_filtered(image: Image.Image, metadata: Metadata, effort: int = _SMOOTH_EFFORT) -> bytes:
     """Encodes smooth gradients: Pillow filters the rows, libdeflate compresses them."""
     file, stored = BytesIO(_pillow(image, {}, compress_level=0)), zlib.decompressobj()
     parts = (part for part in png_chunks(file, MAX_CHUNKS) if part.kind == b"IDAT")
     rows = b"".join(stored.decompress(read_body(file, part, part.length)) for part in parts)
     file.close()
-    return _write(image.size, _kind(image), rows, metadata, effort=effort, large=_SMOOTH_EFFORT)
+    return _write(image.size, _kind(image), rows, metadata, effort=effort)
 
 
 def _encode_unfiltered(image: Image.Image, metadata: Metadata, effort: int | None = None) -> bytes:
@@ -127,11 +127,10 @@ def _write(
     *,
     palette: Sequence[Color] = (),
     effort: int | None = None,
-    large: int = EFFORT,
 ) -> bytes:
     """Writes a file of `rows`, each behind its filter's byte. Pillow cannot leave rows unfiltered, nor use libdeflate.
 
-    `kind`: the bits of a sample, and the colour type. `effort`, `large`: of `pixel_chunk`.
+    `kind`: the bits of a sample, and the colour type. `effort`: of `pixel_chunk`.
     """
     width, height = size
     chunks = [make_chunk(b"IHDR", width.to_bytes(4) + height.to_bytes(4) + bytes([*kind, 0, 0, 0]))]
@@ -143,7 +142,7 @@ def _write(
         chunks.append(make_chunk(b"PLTE", b"".join(bytes(color[:3]) for color in palette)))
     if alphas := bytes(alpha for *_, alpha in palette).rstrip(b"\xff"):  # entries beyond the chunk are opaque
         chunks.append(make_chunk(b"tRNS", alphas))
-    return write_png([*chunks, pixel_chunk(rows, effort, large)])
+    return write_png([*chunks, pixel_chunk(rows, effort)])
 
 
 def _sample(image: Image.Image) -> Image.Image:
