@@ -98,13 +98,15 @@ class TestFiles:
             assert await subscriber.next() == new
         assert [path.name for path in tmp_path.iterdir()] == [new.upload_id]
 
-    async def test_other_files_are_ignored(self, tmp_path: Path) -> None:
+    async def test_other_files_are_ignored_and_kept(self, tmp_path: Path) -> None:
         invalidation = FileInvalidationBus(tmp_path)
         async with subscribed(invalidation) as subscriber:
             (tmp_path / "notes.txt").touch()
+            os.utime(tmp_path / "notes.txt", (1, 1))
             await invalidation.publish(published := Invalidation(new_upload_id()))
 
             assert await subscriber.next() == published
+        assert (tmp_path / "notes.txt").exists()
 
     async def test_file_that_cannot_be_removed_holds_up_no_invalidation(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

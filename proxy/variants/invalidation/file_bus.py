@@ -21,7 +21,10 @@ _KEEP_SECONDS = 120  # longer than memory_cache.MAX_AGE, after which no cache ha
 
 
 class FileInvalidationBus:
-    """Publishes an empty file named by the invalidation. Subscribers poll for new files and remove old ones."""
+    """Publishes an empty file named by the invalidation. Subscribers poll for new ones.
+
+    `folder`: made if it is missing. Subscribers remove invalidations in it that are older than two minutes.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -60,11 +63,13 @@ class FileInvalidationBus:
         found = {}
         oldest = time.time_ns() - _KEEP_SECONDS * 10**9
         for path in self._folder.iterdir():
+            if parse_invalidation(path.name) is None:  # not one of ours
+                continue
             try:
                 changed = path.lstat().st_mtime_ns
                 if changed < oldest:
                     path.unlink()
-                elif parse_invalidation(path.name):
+                else:
                     found[path.name] = changed
             except OSError:  # another subscriber removed it, or this user may not; the other files still count
                 continue
