@@ -31,7 +31,10 @@ _PATIENCE = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of a source. `code` and `detail`: why it is not an upload, or why nothing was done."""
+    """The result of a source. `line`: of the CSV. `upload_id`: of its upload, also if the source has changed since.
+
+    `code` and `detail`: why it is REFUSED, FAILED or IGNORED; None with other outcomes.
+    """
 
     name: str
     outcome: Outcome

@@ -37,7 +37,7 @@ class CircuitBreaker:
 
     @property
     def is_reported(self) -> bool:
-        """Whether the circuit is open, and calls still come: the last probe was due less than `REPORTED` ago."""
+        """Whether the circuit is open, and calls still come: the next probe has been due for less than `REPORTED`."""
         return self.is_open and self._clock() < self._next_probe + REPORTED
 
     def admit(self) -> float:
