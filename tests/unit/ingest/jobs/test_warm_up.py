@@ -22,6 +22,7 @@ from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import SIZES, image_bytes
 from tests.unit.ingest.jobs.warmed import COMPLETE, FAILED, NAMES, STANDARD, sizes_in, status
+from tests.unit.ingest.render_processes import idle_process
 from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.heavy]
@@ -131,12 +132,13 @@ class TestComplete:
     async def test_original_is_fetched_and_decoded_once(
         self, warmup: WarmUp, store: CountingStore, pool: RenderPool, upload: Upload
     ) -> None:
-        before = pool._idle[0].requests
+        process = await idle_process(pool)
+        before = process.requests
 
         await deliver(warmup.run, upload.upload_id)
 
         assert store.count("download") == 1
-        assert pool._idle[0].requests == before + 1
+        assert process.requests == before + 1
 
     async def test_variants_made_by_requests_count(
         self,
@@ -189,11 +191,12 @@ class TestAgain:
     ) -> None:
         await deliver(warmup.run, upload.upload_id)
         known = (await repository.find(upload.upload_id))[0].variants
-        before = store.count("put"), store.count("download"), pool._idle[0].requests
+        process = await idle_process(pool)
+        before = store.count("put"), store.count("download"), process.requests
 
         assert await deliver(warmup.run, upload.upload_id, force=True) is COMPLETE
 
-        assert (store.count("put"), store.count("download"), pool._idle[0].requests) == before
+        assert (store.count("put"), store.count("download"), process.requests) == before
         assert (await repository.find(upload.upload_id))[0].variants == known
         assert await status(repository, upload.upload_id) == (COMPLETE, 100, None)
 

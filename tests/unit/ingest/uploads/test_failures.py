@@ -21,6 +21,7 @@ from tests.fakes import CountingStore, sample
 from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import image_bytes
 from tests.unit.ingest.leftovers import Check, files_below, rows
+from tests.unit.ingest.render_processes import idle_process
 from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -125,7 +126,7 @@ class TestFailures:
     async def test_dead_render_process_leaves_nothing(
         self, uploads: UploadService, pool: RenderPool, assert_nothing_left: Check
     ) -> None:
-        [process] = pool._idle
+        process = await idle_process(pool)
         os.kill(process.pid, signal.SIGSTOP)  # it must not respond before it is killed
         receiving = asyncio.create_task(uploads.receive(chunks_of(JPEG)))
         while process in pool._idle:  # until it has received the image
