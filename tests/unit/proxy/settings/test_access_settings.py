@@ -5,7 +5,7 @@ from pydantic import SecretStr
 
 from proxy import system
 from proxy.settings import ApiKey, KeyScope, Needs, SettingsError, load_settings
-from tests.unit.proxy.settings.toml_file import mistakes, toml
+from tests.unit.proxy.settings.toml_file import mistakes, refusal, toml
 
 
 class TestKeys:
@@ -60,11 +60,10 @@ class TestKeys:
     ) -> None:
         monkeypatch.setenv("API_KEYS", keys)
 
-        with pytest.raises(SettingsError) as caught:
-            load_settings()
+        message = refusal()
 
-        assert str(caught.value).startswith(f"API_KEYS: {reason}")
-        assert "hunter2" not in str(caught.value)
+        assert message.startswith(f"API_KEYS: {reason}")
+        assert "hunter2" not in message
 
     def test_wrong_api_keys_are_all_listed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("API_KEYS", f"short,{'a' * 16},shop:half")
@@ -141,10 +140,7 @@ class TestKeys:
     def test_secrets_are_hidden_in_error_messages(self) -> None:
         toml('api_keys = [["hunter2"]]\ndatabase_url = ["hunter2"]')
 
-        with pytest.raises(SettingsError) as caught:
-            load_settings()
-
-        assert "hunter2" not in str(caught.value)
+        assert "hunter2" not in refusal()
         assert mistakes() == ["API_KEYS", "DATABASE_URL"]
 
 

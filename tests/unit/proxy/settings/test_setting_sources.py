@@ -5,13 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.settings import Settings, SettingsError, load_settings, read_settings_sources
-
-
-def mistakes() -> list[str]:
-    with pytest.raises(SettingsError) as caught:
-        load_settings()
-    return str(caught.value).splitlines()
+from proxy.settings import Settings, load_settings, read_settings_sources
+from tests.unit.proxy.settings.toml_file import refusal
 
 
 def cannot_read(folder: str) -> str:
@@ -44,7 +39,7 @@ class TestFiles:
         monkeypatch.setenv("API_KEYS", "two")
         monkeypatch.setenv("API_KEYS_FILE", "secret")
 
-        assert "API_KEYS: set either API_KEYS or API_KEYS_FILE, not both" in mistakes()
+        assert "API_KEYS: set either API_KEYS or API_KEYS_FILE, not both" in refusal().splitlines()
 
     def test_file_of_the_environment_overrides_dotenv(self, monkeypatch: pytest.MonkeyPatch) -> None:
         Path(".env").write_text("LOG_LEVEL=debug\nLOG_FORMAT_FILE=format\n")
@@ -75,7 +70,7 @@ class TestFiles:
             Path("hunter2").write_bytes(content)
         monkeypatch.setenv("API_KEYS_FILE", "hunter2")
 
-        assert mistakes() == [f"API_KEYS_FILE: {reason}"]
+        assert refusal().splitlines() == [f"API_KEYS_FILE: {reason}"]
 
 
 class TestVariables:
@@ -175,7 +170,7 @@ class TestVariables:
     ) -> None:
         Path(".env").write_text("# keys\nLOG_LEVEL=xml\n\n\nAPI_KEYS hunter2\nexport LOG_FORMAT='json'\n\nDATA_DIR\n")
 
-        assert mistakes() == [
+        assert refusal().splitlines() == [
             ".env: line 5 is not NAME=VALUE",
             "LOG_LEVEL: give 'debug', 'info', 'warning' or 'error'",
         ]
@@ -185,12 +180,12 @@ class TestVariables:
     def test_unreadable_dotenv_is_a_mistake(self) -> None:
         Path(".env").write_bytes(b"LOG_LEVEL=\xff\n")
 
-        assert mistakes() == [".env: not text in UTF-8"]
+        assert refusal().splitlines() == [".env: not text in UTF-8"]
 
     def test_unreadable_dotenv_is_a_mistake_that_names_folder_and_user(self) -> None:
         Path(".env").mkdir()
 
-        assert mistakes() == [f".env: {cannot_read('.env')}"]
+        assert refusal().splitlines() == [f".env: {cannot_read('.env')}"]
 
 
 class TestConfigFile:
@@ -206,18 +201,18 @@ class TestConfigFile:
     def test_missing_named_file_is_a_mistake(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DARKROOM_CONFIG", "sizes.toml")
 
-        assert mistakes() == ["DARKROOM_CONFIG: there is no file sizes.toml"]
+        assert refusal().splitlines() == ["DARKROOM_CONFIG: there is no file sizes.toml"]
 
     def test_directory_is_a_mistake(self, monkeypatch: pytest.MonkeyPatch) -> None:
         Path("sizes.toml").mkdir()
         monkeypatch.setenv("DARKROOM_CONFIG", "sizes.toml")
 
-        assert mistakes() == [f"sizes.toml: {cannot_read('sizes.toml')}"]
+        assert refusal().splitlines() == [f"sizes.toml: {cannot_read('sizes.toml')}"]
 
     def test_toml_file_cannot_name_another_file(self) -> None:
         Path("darkroom.toml").write_text('darkroom_config = "other.toml"\n')
 
-        assert mistakes() == ["darkroom_config: not a setting of darkroom.toml"]
+        assert refusal().splitlines() == ["darkroom_config: not a setting of darkroom.toml"]
 
 
 def test_mistakes_of_every_source_are_in_one_list(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +222,7 @@ def test_mistakes_of_every_source_are_in_one_list(monkeypatch: pytest.MonkeyPatc
     Path(".env").write_text("REDIS_URL=redis://:hunter2@\n")
     Path("darkroom.toml").write_text("[sizes\n")
 
-    assert [line.split(":")[0] for line in mistakes()] == [
+    assert [line.split(":")[0] for line in refusal().splitlines()] == [
         "API_KEYS_FILE",
         "SIZES",
         "darkroom.toml",

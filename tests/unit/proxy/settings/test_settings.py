@@ -8,7 +8,7 @@ import pytest
 from proxy import system
 from proxy.model import ColorSpace, Fit, Size
 from proxy.settings import Settings, SettingsError, load_settings, share_memory
-from tests.unit.proxy.settings.toml_file import mistakes, toml
+from tests.unit.proxy.settings.toml_file import mistakes, refusal, toml
 
 
 class TestDefaults:
@@ -122,11 +122,8 @@ class TestMistakes:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "half")
         monkeypatch.setenv("MAX_WAITING", "0")
 
-        with pytest.raises(SettingsError) as caught:
-            load_settings()
-
         for name in ("MIN_SIDE", "AWS_SECRET_ACCESS_KEY", "MAX_WAITING"):
-            assert name in str(caught.value)
+            assert name in refusal()
 
     @pytest.mark.parametrize(
         ("name", "value", "advice"),
@@ -152,10 +149,7 @@ class TestMistakes:
         monkeypatch.setenv("S3_BUCKET", "bucket")
         monkeypatch.setenv(name, value)
 
-        with pytest.raises(SettingsError) as caught:
-            load_settings()
-
-        assert str(caught.value) == f"{name}: {advice}"
+        assert refusal() == f"{name}: {advice}"
 
     @pytest.mark.parametrize(
         ("name", "refused"),
@@ -171,9 +165,7 @@ class TestMistakes:
         self, monkeypatch: pytest.MonkeyPatch, name: str, refused: str
     ) -> None:
         monkeypatch.setenv(name, refused)
-        with pytest.raises(SettingsError) as caught:
-            load_settings()
-        advice = re.search(f"^{name}: give at (?:least|most) (.*)$", str(caught.value), re.MULTILINE)
+        advice = re.search(f"^{name}: give at (?:least|most) (.*)$", refusal(), re.MULTILINE)
         assert advice
 
         monkeypatch.setenv(name, advice[1])
@@ -211,11 +203,10 @@ class TestMemory:
         monkeypatch.setenv("RENDER_PROCESSES", "8")
         monkeypatch.setenv("MAX_WAITING", "0")
 
-        with pytest.raises(SettingsError) as caught:
-            load_settings()
+        message = refusal()
 
-        assert "8 idle processes hold 512 MiB: RENDER_MEMORY_MB=500 is too little" in str(caught.value)
-        assert "set at least 576" in str(caught.value)
+        assert "8 idle processes hold 512 MiB: RENDER_MEMORY_MB=500 is too little" in message
+        assert "set at least 576" in message
         assert mistakes() == ["MAX_WAITING", "RENDER_PROCESSES"]
 
         monkeypatch.setenv("MAX_WAITING", "1")

@@ -12,7 +12,7 @@ from PIL import Image
 from proxy.model import Watermark, WatermarkPosition
 from proxy.settings import Settings, SettingsError, load_settings
 from tests.pictures import flat_webp, jpeg, png, png_header, save, webp
-from tests.unit.proxy.settings.toml_file import mistakes, toml
+from tests.unit.proxy.settings.toml_file import mistakes, refusal, toml
 
 LOGO = png(Image.new("RGBA", (30, 20), "#ff0000"))
 DIGEST = hashlib.sha256(LOGO).hexdigest()
@@ -24,9 +24,7 @@ def size(options: str) -> str:
 
 def mistake_of(options: str = 'file = "logo.png"') -> str:
     toml(size(options))
-    with pytest.raises(SettingsError) as caught:
-        load_settings()
-    return str(caught.value)
+    return refusal()
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,10 @@ from base64 import b64encode
 
 import pytest
 
-from proxy.settings import SettingsError, decode_webhook_secret, load_settings
+from proxy.settings import decode_webhook_secret, load_settings
+from tests.unit.proxy.settings.toml_file import refusal
 
 SECRET = "whsec_" + b64encode(bytes(24)).decode()
-
-
-def told() -> list[str]:
-    with pytest.raises(SettingsError) as caught:
-        load_settings()
-    return str(caught.value).splitlines()
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +39,7 @@ def test_url_may_have_a_port_a_path_and_a_query(monkeypatch: pytest.MonkeyPatch,
 def test_invalid_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("WEBHOOK_URL", url)
 
-    assert told() == ["WEBHOOK_URL: give an https:// URL without name, password and fragment"]
+    assert refusal().splitlines() == ["WEBHOOK_URL: give an https:// URL without name, password and fragment"]
 
 
 @pytest.mark.parametrize(
@@ -61,12 +56,14 @@ def test_invalid_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> 
 def test_urls_that_no_request_can_be_sent_to_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("WEBHOOK_URL", url)
 
-    assert told() == ["WEBHOOK_URL: it is not a URL: check host and port, and percent-encode other characters"]
+    assert refusal().splitlines() == [
+        "WEBHOOK_URL: it is not a URL: check host and port, and percent-encode other characters"
+    ]
 
 
 def test_plain_http_is_for_private_receivers_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBHOOK_URL", "http://app.internal:8080/hooks")
-    [mistake] = told()
+    [mistake] = refusal().splitlines()
     assert mistake.startswith("WEBHOOK_URL: begin it with https://; ")
     monkeypatch.setenv("WEBHOOK_ALLOW_PRIVATE", "true")
 
@@ -77,7 +74,7 @@ def test_url_needs_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBHOOK_URL", "https://shop.example/")
     monkeypatch.delenv("WEBHOOK_SECRET")
 
-    assert told() == ["WEBHOOK_URL: the receiver could not verify the sender: set WEBHOOK_SECRET, too"]
+    assert refusal().splitlines() == ["WEBHOOK_URL: the receiver could not verify the sender: set WEBHOOK_SECRET, too"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +92,7 @@ def test_url_needs_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_malformed_secrets_are_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
     monkeypatch.setenv("WEBHOOK_SECRET", secret)
 
-    [mistake] = told()
+    [mistake] = refusal().splitlines()
     assert mistake.endswith("a secret is whsec_ and the base64 of 24 to 64 bytes: `darkroom keys webhook` prints one")
     assert len(secret) < 12 or secret[6:] not in mistake
 

@@ -1,4 +1,4 @@
-"""Writes `darkroom.toml`, and reads the names of wrong settings."""
+"""Writes `darkroom.toml`, and reads the message about wrong settings."""
 
 from pathlib import Path
 
@@ -11,7 +11,13 @@ def toml(text: str) -> None:
     Path("darkroom.toml").write_text(text, encoding="utf-8")
 
 
-def mistakes() -> list[str]:
+def refusal() -> str:
+    """Returns the message with which the settings are refused."""
     with pytest.raises(SettingsError) as caught:
         load_settings()
-    return sorted(line.split(":")[0] for line in str(caught.value).splitlines())
+    return str(caught.value)
+
+
+def mistakes() -> list[str]:
+    """Returns the names of the wrong settings."""
+    return sorted(line.split(":")[0] for line in refusal().splitlines())
